@@ -1,0 +1,38 @@
+/* digest.c - the few hashes everybody needs, from libcrypto. */
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+
+#include "reeld/id.h"
+#include "reeld/mem.h"
+
+void
+sha256(const void *data, size_t len, uint8_t sum[32])
+{
+	if (EVP_Digest(data, len, sum, NULL, EVP_sha256(), NULL) != 1)
+		abort();
+}
+
+void
+sha256_hex(const void *data, size_t len, char out[65])
+{
+	uint8_t sum[32];
+
+	sha256(data, len, sum);
+	hex_encode(out, sum, sizeof sum);
+}
+
+void
+hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
+    uint8_t out[32])
+{
+	if (HMAC(EVP_sha256(), key, (int)key_len, data, len, out, NULL) == NULL)
+		abort();
+}
+
+bool
+secret_eq(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+	return a_len == b_len && CRYPTO_memcmp(a, b, a_len) == 0;
+}

@@ -1,0 +1,4 @@
+# loop: the reactor.
+libreeld_a_SOURCES += src/loop/loop.c src/loop/timer.c src/loop/defer.c \
+	src/loop/watch.c src/loop/internal.h include/reeld/loop.h
+UNIT_TESTS += tests/unit/test_loop
