@@ -26,14 +26,16 @@ static void
 on_defers(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop *loop = arg;
-	struct loop_defer last = {.loop = loop}, *call;
+	struct loop_defer *last = &loop->defer_mark, *call;
 
 	/* A mark behind today's calls: what they add waits for the next pass.
 	 */
-	last.prev = loop->defers_tail;
-	*loop->defers_tail = &last;
-	loop->defers_tail = &last.next;
-	while ((call = loop->defers) != &last) {
+	last->loop = loop;
+	last->next = NULL;
+	last->prev = loop->defers_tail;
+	*loop->defers_tail = last;
+	loop->defers_tail = &last->next;
+	while ((call = loop->defers) != last) {
 		loop_fn *fn = call->fn;
 		void *call_arg = call->arg;
 		const char *name = call->what;
@@ -44,7 +46,7 @@ on_defers(evutil_socket_t fd, short what, void *arg)
 		fn(call_arg);
 		loop_leave(loop);
 	}
-	unlink_defer(&last);
+	unlink_defer(last);
 	if (loop->defers != NULL)
 		event_active(loop->defer_event, EV_TIMEOUT, 0);
 }

@@ -27,6 +27,7 @@ struct loop {
 	struct loop_stats stats;
 	/* Deferred calls, oldest first, and an event that wakes the loop. */
 	struct loop_defer *defers, **defers_tail;
+	struct loop_defer defer_mark; /* where the running pass ends */
 	struct event *defer_event;
 	struct {
 		struct event *event;
