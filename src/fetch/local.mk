@@ -1,1 +1,1 @@
-# Files of src/fetch.
+libreeld_a_SOURCES += include/reeld/fetch.h

@@ -1,1 +1,1 @@
-# Files of src/storage.
+libreeld_a_SOURCES += include/reeld/storage.h
