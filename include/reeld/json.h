@@ -188,7 +188,7 @@ bool json_num(const struct json_object *value, double *out) REELD_MUST;
 bool json_is_obj(const struct json_object *value);
 bool json_is_arr(const struct json_object *value);
 /* "object", "array", "text", "integer", "number", "boolean", "null". */
-const char *json_type(const struct json_object *value);
+const char *json_type_name(const struct json_object *value);
 bool json_eq(const struct json_object *a, const struct json_object *b);
 
 /* Members of an object or items of an array; 0 for anything else. */

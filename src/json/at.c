@@ -150,7 +150,7 @@ json_is_arr(const struct json_object *value)
 }
 
 const char *
-json_type(const struct json_object *value)
+json_type_name(const struct json_object *value)
 {
 	switch (json_object_get_type(value)) {
 	case json_type_null:

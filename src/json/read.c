@@ -1,5 +1,6 @@
 /* read.c - a message into a struct, by its table of fields. */
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,8 +42,8 @@ wrong_type(struct err *err, const struct json_field *field,
 {
 	char what[80];
 
-	snprintf(
-	    what, sizeof what, "must be %s, not %s", wanted, json_type(value));
+	snprintf(what, sizeof what, "must be %s, not %s", wanted,
+	    json_type_name(value));
 	return fail(err, ERR_BAD_INPUT, "wrong_type", field_name(field), what);
 }
 
@@ -299,7 +300,7 @@ json_read(struct json_object *obj, const struct json_field *fields, size_t n,
 		set_absent(&fields[i], field_at(&fields[i], out));
 	if (!json_is_obj(obj))
 		return err_set_field(err, ERR_BAD_INPUT, "wrong_type", "#",
-		    "An object is expected, not %s", json_type(obj));
+		    "An object is expected, not %s", json_type_name(obj));
 	if (read_fields(obj, fields, n, out, err))
 		return true;
 	json_read_free(fields, n, out);

@@ -172,32 +172,65 @@ scan_key(struct scan *self, const char *from, bool escaped)
 	return true;
 }
 
+static size_t
+digits(struct scan *self)
+{
+	const char *from = self->p;
+
+	while (self->p < self->end && *self->p >= '0' && *self->p <= '9')
+		self->p++;
+	return (size_t)(self->p - from);
+}
+
+/* json-c takes "1." and "-01"; moves p over a number of RFC 8259. */
+static bool
+number_grammar(struct scan *self, bool *whole)
+{
+	*whole = true;
+	if (*self->p == '-')
+		self->p++;
+	if (self->p < self->end && *self->p == '0')
+		self->p++;
+	else if (digits(self) == 0)
+		return false;
+	if (self->p < self->end && *self->p == '.') {
+		*whole = false;
+		self->p++;
+		if (digits(self) == 0)
+			return false;
+	}
+	if (self->p < self->end && (*self->p == 'e' || *self->p == 'E')) {
+		*whole = false;
+		self->p++;
+		if (self->p < self->end && (*self->p == '+' || *self->p == '-'))
+			self->p++;
+		if (digits(self) == 0)
+			return false;
+	}
+	return self->p == self->end || strchr(",]} \t\r\n", *self->p) != NULL;
+}
+
 static bool
 scan_number(struct scan *self)
 {
-	char text[64], *stop;
+	char text[64];
 	const char *from = self->p;
-	bool whole = true;
+	bool whole;
 	size_t len;
 	int64_t value;
 
-	while (self->p < self->end && strchr("+-.0123456789eE", *self->p)) {
-		if (strchr(".eE", *self->p) != NULL)
-			whole = false;
-		self->p++;
-	}
-	len = (size_t)(self->p - from);
-	if (len == 0)
-		return refuse(self, "a value is malformed");
+	if (!number_grammar(self, &whole))
+		return refuse(self, "a number is malformed");
 	if (self->foreign)
 		return true;
+	len = (size_t)(self->p - from);
 	if (len >= sizeof text)
 		return refuse(self, "a number is too long");
 	memcpy(text, from, len);
 	text[len] = '\0';
 	if (whole && !str_to_i64(text, INT64_MIN, INT64_MAX, &value))
 		return refuse(self, "a number is out of range");
-	if (!whole && !isfinite(strtod(text, &stop)))
+	if (!whole && !isfinite(strtod(text, NULL)))
 		return refuse(self, "a number is out of range");
 	return true;
 }
