@@ -1,1 +1,2 @@
-# Files of src/media.
+# media: blocking file work and sandboxed libav helpers.
+libreeld_a_SOURCES += include/reeld/media.h
