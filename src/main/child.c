@@ -116,8 +116,8 @@ exec_child(const struct child *child, int log_fd, pid_t parent)
 bool
 child_start(struct child *child, struct err *err)
 {
-	int log_fd = open(child->log_path,
-	    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	int log_fd = open(
+	    child->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 	pid_t parent = getpid();
 
 	if (log_fd < 0)

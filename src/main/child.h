@@ -32,8 +32,8 @@ struct child {
 };
 
 /* Copies argv (NULL-terminated). */
-void child_init(struct child *child, const char *name,
-    const char *const argv[], const char *log_path, int stop_signal);
+void child_init(struct child *child, const char *name, const char *const argv[],
+    const char *log_path, int stop_signal);
 void child_fini(struct child *child);
 bool child_start(struct child *child, struct err *err) REELD_MUST;
 /* Runs it to its end, blocking; false with the tail of its log on failure. */

@@ -49,8 +49,8 @@ static bool
 make_dir(const struct cluster *cluster, const char *name, char **out,
     struct err *err)
 {
-	char *path = name[0] != '\0' ? xasprintf("%s/%s", cluster->dir, name) :
-				       xstrdup(cluster->dir);
+	char *path = name[0] != '\0' ? xasprintf("%s/%s", cluster->dir, name)
+				     : xstrdup(cluster->dir);
 	bool made = mkdir(path, 0700) == 0;
 
 	if (!made && errno != EEXIST) {
@@ -81,8 +81,8 @@ write_file(const char *path, const char *text, struct err *err)
 	if (fd >= 0)
 		close(fd);
 	if (!ok)
-		return err_set(err, ERR_STORAGE, "%s: %s", path,
-		    strerror(errno));
+		return err_set(
+		    err, ERR_STORAGE, "%s: %s", path, strerror(errno));
 	return true;
 }
 
@@ -207,8 +207,7 @@ run_sql(PGconn *conn, const char *sql, const char *fine_state, struct err *err)
 	    str_eq(state, fine_state);
 
 	if (!ok)
-		err_set(err, ERR_INTERNAL, "%s: %s", sql,
-		    PQerrorMessage(conn));
+		err_set(err, ERR_INTERNAL, "%s: %s", sql, PQerrorMessage(conn));
 	PQclear(result);
 	return ok;
 }
@@ -237,8 +236,8 @@ start_postgres(struct cluster *cluster, const char *data, struct err *err)
 	char *hba = xasprintf("hba_file=%s/pg_hba.conf", data);
 	char *config = xasprintf("config_file=%s", include);
 	bool ok = program != NULL;
-	const char *argv[] = {program, "-D", data, "-c", run, "-c", config,
-	    "-c", hba, NULL};
+	const char *argv[] = {
+	    program, "-D", data, "-c", run, "-c", config, "-c", hba, NULL};
 
 	if (ok) {
 		child_init(&cluster->postgres, "postgres", argv, log, SIGINT);
@@ -268,8 +267,8 @@ start_redis(struct cluster *cluster, struct err *err)
 	char *dir = xasprintf("%s/redis", cluster->dir);
 	const char *argv[] = {program, "--port", "0", "--unixsocket", sock,
 	    "--unixsocketperm", "700", "--dir", dir, "--save", "",
-	    "--appendonly", "no", "--maxmemory", "128mb",
-	    "--maxmemory-policy", "noeviction", "--daemonize", "no", NULL};
+	    "--appendonly", "no", "--maxmemory", "128mb", "--maxmemory-policy",
+	    "noeviction", "--daemonize", "no", NULL};
 	bool ok = program != NULL;
 
 	if (ok) {
@@ -331,11 +330,11 @@ make_layout(struct cluster *cluster, const char *dir, const char *user,
 	char absolute[PATH_MAX];
 
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-		return err_set(err, ERR_STORAGE, "%s: %s", dir,
-		    strerror(errno));
+		return err_set(
+		    err, ERR_STORAGE, "%s: %s", dir, strerror(errno));
 	if (realpath(dir, absolute) == NULL)
-		return err_set(err, ERR_STORAGE, "%s: %s", dir,
-		    strerror(errno));
+		return err_set(
+		    err, ERR_STORAGE, "%s: %s", dir, strerror(errno));
 	cluster->dir = xstrdup(absolute);
 	if (strlen(absolute) + strlen("/run/.s.PGSQL.5432") >=
 	    sizeof(((struct sockaddr_un *)NULL)->sun_path))
@@ -352,8 +351,8 @@ make_layout(struct cluster *cluster, const char *dir, const char *user,
 }
 
 bool
-cluster_start(struct cluster *cluster, const char *dir, const char *user,
-    struct err *err)
+cluster_start(
+    struct cluster *cluster, const char *dir, const char *user, struct err *err)
 {
 	char *data = NULL;
 	bool ok;
@@ -369,10 +368,10 @@ cluster_start(struct cluster *cluster, const char *dir, const char *user,
 		cluster_stop(cluster);
 		return false;
 	}
-	cluster->db_url = xasprintf("host=%s/run dbname=reeld user=reeld",
-	    cluster->dir);
-	cluster->redis_url = xasprintf("unix://%s/run/redis.sock",
-	    cluster->dir);
+	cluster->db_url =
+	    xasprintf("host=%s/run dbname=reeld user=reeld", cluster->dir);
+	cluster->redis_url =
+	    xasprintf("unix://%s/run/redis.sock", cluster->dir);
 	return true;
 }
 

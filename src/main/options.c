@@ -22,8 +22,8 @@ static const struct {
 };
 
 static bool
-take_flag(struct options *out, const char *name, const char *value,
-    struct err *err)
+take_flag(
+    struct options *out, const char *name, const char *value, struct err *err)
 {
 	const struct {
 		const char *name, **at;
@@ -50,8 +50,8 @@ take_flag(struct options *out, const char *name, const char *value,
 			name = shorthands[i].key;
 	}
 	if (strchr(name, '.') == NULL)
-		return err_set(err, ERR_BAD_INPUT, "unknown flag --%.60s",
-		    name);
+		return err_set(
+		    err, ERR_BAD_INPUT, "unknown flag --%.60s", name);
 	if (out->n_flags == MAX_FLAGS)
 		return err_set(err, ERR_BAD_INPUT, "too many flags");
 	options_set(out, name, value);
@@ -103,8 +103,8 @@ options_parse(int argc, char **argv, struct options *out, struct err *err)
 			if (!take_flag(out, arg + 2, equals + 1, err))
 				return false;
 		} else if (i + 1 == argc) {
-			return err_set(err, ERR_BAD_INPUT,
-			    "%.60s needs a value", arg);
+			return err_set(
+			    err, ERR_BAD_INPUT, "%.60s needs a value", arg);
 		} else if (!take_flag(out, arg + 2, argv[++i], err)) {
 			return false;
 		}

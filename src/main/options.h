@@ -26,8 +26,8 @@ struct options {
 };
 
 /* Reads argv after the command; the strings are borrowed from argv. */
-bool options_parse(int argc, char **argv, struct options *out,
-    struct err *err) REELD_MUST;
+bool options_parse(
+    int argc, char **argv, struct options *out, struct err *err) REELD_MUST;
 /* Loads the settings for these options, or prints why not: EXIT_CONFIG. */
 int options_conf(const struct options *options, struct conf **out);
 /* A setting given as a flag, added by a command itself (borrowed). */

@@ -33,12 +33,14 @@ static const struct command {
 static void
 print_help(FILE *out)
 {
-	fprintf(out, "usage: reeld COMMAND [-c FILE] [-v] [--KEY VALUE ...]\n\n");
+	fprintf(
+	    out, "usage: reeld COMMAND [-c FILE] [-v] [--KEY VALUE ...]\n\n");
 	for (size_t i = 0; i < nitems(commands); i++)
 		fprintf(out, "  %-13s %s\n  %-13s   %s\n", commands[i].name,
 		    commands[i].usage, "", commands[i].help);
-	fprintf(out, "\nAny setting of `reeld print-config` is also a flag, such "
-		     "as --http.listen.\n");
+	fprintf(out,
+	    "\nAny setting of `reeld print-config` is also a flag, such "
+	    "as --http.listen.\n");
 }
 
 int

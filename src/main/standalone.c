@@ -125,8 +125,8 @@ drop_root(struct standalone *self, struct err *err)
 	if (setgroups(0, NULL) != 0 ||
 	    setresgid(cluster->gid, cluster->gid, cluster->gid) != 0 ||
 	    setresuid(cluster->uid, cluster->uid, cluster->uid) != 0)
-		return err_set(err, ERR_INTERNAL, "cannot drop root: %s",
-		    strerror(errno));
+		return err_set(
+		    err, ERR_INTERNAL, "cannot drop root: %s", strerror(errno));
 	/* From here on children are like us. */
 	cluster->as = CHILD_SAME;
 	cluster->postgres.as = cluster->redis.as = CHILD_SAME;
@@ -179,8 +179,8 @@ stop_all(struct standalone *self)
 int
 cmd_standalone(struct options *options)
 {
-	struct standalone self = {.options = options,
-	    .started_ms = clock_mono_ms()};
+	struct standalone self = {
+	    .options = options, .started_ms = clock_mono_ms()};
 	struct err err;
 	int code = options_conf(options, &self.conf);
 
