@@ -13,7 +13,7 @@
 #include "worker/worker.h"
 
 #define MAX_REPLY (1024 * 1024)
-#define MAX_INPUT (64 * 1024 * 1024)
+#define MAX_IMAGE_BYTES (64 * 1024 * 1024)
 
 void
 server_reply_fini(struct server_reply *reply)
@@ -171,7 +171,7 @@ server_download(struct worker *worker, const char *url, const char *token,
 		curl = handle_new(url, headers, NULL);
 		curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
 		curl_easy_setopt(
-		    curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)MAX_INPUT);
+		    curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)MAX_IMAGE_BYTES);
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT, 120L);
 		result = curl_easy_perform(curl);
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
