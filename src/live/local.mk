@@ -1,1 +1,2 @@
 # Files of src/live.
+libreeld_a_SOURCES += include/reeld/live.h

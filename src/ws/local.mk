@@ -1,1 +1,2 @@
 # Files of src/ws.
+libreeld_a_SOURCES += include/reeld/ws.h
