@@ -173,7 +173,7 @@ void fetch_free(struct fetch *fetch); /* cancels all calls; NULL is fine */
 
 void fetch_start(struct fetch *fetch, struct fetch_spec *spec,
     struct fetch_call **slot, fetch_done_fn *done, void *arg);
-/* Progress of the call in a slot; the callback may cancel it. */
+/* Progress of a download into a sink; the callback may cancel it. */
 void
 fetch_on_progress(struct fetch_call *call, fetch_progress_fn *fn, void *arg);
 /* *slot may be NULL. */

@@ -1,1 +1,5 @@
-libreeld_a_SOURCES += include/reeld/fetch.h
+# fetch: requests to others.
+libreeld_a_SOURCES += src/fetch/call.c src/fetch/easy.c src/fetch/guard.c \
+	src/fetch/multi.c src/fetch/outcome.c src/fetch/sink.c \
+	src/fetch/spec.c src/fetch/guard.h src/fetch/internal.h \
+	include/reeld/fetch.h

@@ -1,0 +1,418 @@
+/*
+ * easy.c - one hop of a call as a libcurl handle: its options, and what
+ * libcurl calls back.  The callbacks only take notes: what they mean is
+ * decided in outcome.c once the handle is done.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "fetch/internal.h"
+#include "reeld/clock.h"
+
+static bool
+private_ok(const struct fetch_call *call)
+{
+	/* A provider's private network is its own origin's right only. */
+	return call->spec.allow_private &&
+	    (call->spec.trust == FETCH_UNTRUSTED || !call->untrusted);
+}
+
+static curl_socket_t
+on_open_socket(
+    void *clientp, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct fetch_call *self = clientp;
+
+	if (purpose != CURLSOCKTYPE_IPCXN ||
+	    (!private_ok(self) &&
+		!guard_sockaddr_ok(&self->fetch->guard, &address->addr))) {
+		self->refused = true;
+		return CURL_SOCKET_BAD;
+	}
+	self->fetch->stats.connections++;
+	return socket(address->family, address->socktype | SOCK_CLOEXEC,
+	    address->protocol);
+}
+
+/* Second look, which a reused connection passes too. */
+static int
+on_prereq(void *clientp, char *primary_ip, char *local_ip, int primary_port,
+    int local_port)
+{
+	struct fetch_call *self = clientp;
+
+	if ((private_ok(self) ||
+		guard_text_ok(&self->fetch->guard, primary_ip)) &&
+	    primary_port == self->port)
+		return CURL_PREREQFUNC_OK;
+	self->refused = true;
+	return CURL_PREREQFUNC_ABORT;
+}
+
+static size_t
+on_header(char *data, size_t size, size_t count, void *userdata)
+{
+	struct fetch_call *self = userdata;
+	size_t len = size * count;
+
+	self->head_bytes += (int64_t)len;
+	if (self->head_bytes > self->max_head_bytes ||
+	    !headers_add(self, data, len)) {
+		self->head_full = true;
+		return 0;
+	}
+	return len;
+}
+
+/* Is a 206 the rest of what the sink has? */
+static bool
+range_fits(const struct fetch_call *call)
+{
+	const char *range = fetch_reply_header(&call->reply, "Content-Range");
+	const char *etag = fetch_reply_header(&call->reply, "ETag");
+	long long first, last;
+
+	if (range == NULL || strncasecmp(range, "bytes ", 6) != 0 ||
+	    sscanf(range + 6, "%lld-%lld/", &first, &last) != 2 ||
+	    first != call->spec.sink->bytes || last < first)
+		return false;
+	return etag == NULL || str_eq(etag, call->spec.sink->etag);
+}
+
+/* Called once, with the first bytes of the body or at the end: a file only
+ * takes the bytes of a 200, or of a 206 that continues it. */
+static bool
+open_sink(struct fetch_call *call)
+{
+	struct fetch_sink *sink = call->spec.sink;
+	const char *etag = fetch_reply_header(&call->reply, "ETag");
+
+	if (call->reply.status == 206 && call->resuming) {
+		if (!range_fits(call)) {
+			call->bad_range = true;
+			return false;
+		}
+		call->fetch->stats.resumed++;
+		call->sink_open = true;
+		return true;
+	}
+	if (call->reply.status == 206) {
+		call->bad_range = true;
+		return false;
+	}
+	if (call->reply.status != 200)
+		return true;
+	sink_reset(sink);
+	if (ftruncate(sink->fd, 0) != 0) {
+		call->disk_errno = errno;
+		return false;
+	}
+	if (etag != NULL && etag[0] == '"' &&
+	    !str_copy(sink->etag, sizeof sink->etag, etag))
+		sink->etag[0] = '\0';
+	call->sink_open = true;
+	return true;
+}
+
+bool
+easy_body_begin(struct fetch_call *call)
+{
+	const char *coding;
+
+	if (call->body_seen)
+		return true;
+	call->body_seen = true;
+	coding = fetch_reply_header(&call->reply, "Content-Encoding");
+	if (coding != NULL && strcasecmp(coding, "identity") != 0) {
+		call->encoded = true;
+		return false;
+	}
+	return call->spec.sink == NULL || open_sink(call);
+}
+
+static size_t
+on_body(char *data, size_t size, size_t count, void *userdata)
+{
+	struct fetch_call *self = userdata;
+	struct fetch_sink *sink = self->spec.sink;
+	size_t len = size * count;
+	int64_t now;
+
+	if (!easy_body_begin(self))
+		return 0;
+	self->fetch->stats.bytes_in += len;
+	if (self->sink_open) {
+		if (sink->bytes + (int64_t)len > self->max_bytes) {
+			self->too_large = true;
+			return 0;
+		}
+		if (!sink_write(sink, data, len)) {
+			self->disk_errno = errno;
+			return 0;
+		}
+	} else {
+		buf_add(&self->reply.body, data, len);
+		if (!buf_ok(&self->reply.body)) {
+			self->cut = sink != NULL;
+			self->too_large = sink == NULL;
+			return 0;
+		}
+	}
+	if (self->progress != NULL) {
+		now = clock_mono_ms();
+		if (now - self->progress_ms >= 100) {
+			self->progress_ms = now;
+			self->progress_due = true;
+			self->fetch->progress_due = true;
+		}
+	}
+	return len;
+}
+
+static size_t
+on_read(char *data, size_t size, size_t count, void *userdata)
+{
+	struct fetch_call *self = userdata;
+	int64_t left = self->spec.body_bytes - self->body_sent;
+	size_t len = size * count;
+	ssize_t n;
+
+	if ((int64_t)len > left)
+		len = (size_t)left;
+	if (len == 0)
+		return 0;
+	do
+		n = pread(self->spec.body_fd, data, len,
+		    self->spec.body_offset + self->body_sent);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0) {
+		self->disk_errno = n < 0 ? errno : EIO;
+		return CURL_READFUNC_ABORT;
+	}
+	self->body_sent += n;
+	self->fetch->stats.bytes_out += (uint64_t)n;
+	return (size_t)n;
+}
+
+static int
+on_seek(void *userdata, curl_off_t offset, int origin)
+{
+	struct fetch_call *self = userdata;
+
+	if (origin != SEEK_SET || offset < 0 || offset > self->spec.body_bytes)
+		return CURL_SEEKFUNC_FAIL;
+	self->body_sent = offset;
+	return CURL_SEEKFUNC_OK;
+}
+
+/* An option that libcurl refuses would silently weaken the call. */
+#define SET(opt, value)                                              \
+	do {                                                         \
+		if (curl_easy_setopt(easy, opt, value) != CURLE_OK)  \
+			return err_set(                              \
+			    err, ERR_INTERNAL, "libcurl: %s", #opt); \
+	} while (0)
+
+static void
+list_add(struct fetch_call *call, const char *text)
+{
+	struct curl_slist *list = curl_slist_append(call->list, text);
+
+	if (list == NULL)
+		abort();
+	call->list = list;
+}
+
+static bool
+set_headers(struct fetch_call *call, struct err *err)
+{
+	const struct fetch_spec *spec = &call->spec;
+	CURL *easy = call->easy;
+	bool has_type = false;
+
+	for (int i = 0; i < spec->n_headers; i++) {
+		const struct fetch_header *header = &spec->headers[i];
+		char *line;
+
+		if (header->secret && !call->own_origin)
+			continue;
+		if (strcasecmp(header->name, "Content-Type") == 0) {
+			has_type = true;
+			if (call->no_body)
+				continue;
+		}
+		line = xasprintf("%s: %s", header->name, header->value);
+		list_add(call, line);
+		if (header->secret)
+			explicit_bzero(line, strlen(line));
+		free(line);
+	}
+	/* libcurl would wait a second for a 100, and invent a form's type. */
+	list_add(call, "Expect:");
+	if (!has_type)
+		list_add(call, "Content-Type:");
+	if (call->resuming) {
+		char *line = xasprintf("If-Range: %s", spec->sink->etag),
+		     range[32];
+
+		list_add(call, line);
+		free(line);
+		snprintf(
+		    range, sizeof range, "%lld-", (long long)spec->sink->bytes);
+		SET(CURLOPT_RANGE, range);
+	}
+	SET(CURLOPT_HTTPHEADER, call->list);
+	return true;
+}
+
+static bool
+set_method(struct fetch_call *call, struct err *err)
+{
+	const struct fetch_spec *spec = &call->spec;
+	CURL *easy = call->easy;
+	bool body = spec->body != NULL || spec->body_fd >= 0;
+
+	if (str_eq(call->method, "HEAD")) {
+		SET(CURLOPT_NOBODY, 1L);
+		return true;
+	}
+	if (str_eq(call->method, "GET")) {
+		SET(CURLOPT_HTTPGET, 1L);
+		return true;
+	}
+	if (spec->body_fd >= 0) {
+		SET(CURLOPT_UPLOAD, 1L);
+		SET(CURLOPT_READFUNCTION, on_read);
+		SET(CURLOPT_READDATA, call);
+		SET(CURLOPT_SEEKFUNCTION, on_seek);
+		SET(CURLOPT_SEEKDATA, call);
+		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)spec->body_bytes);
+		SET(CURLOPT_UPLOAD_BUFFERSIZE, 128L * 1024);
+	} else if (body || !str_eq(call->method, "DELETE")) {
+		SET(CURLOPT_POST, 1L);
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body_len);
+		SET(CURLOPT_POSTFIELDS, body ? spec->body : "");
+	}
+	SET(CURLOPT_CUSTOMREQUEST, call->method);
+	return true;
+}
+
+static bool
+set_guard(struct fetch_call *call, struct err *err)
+{
+	CURL *easy = call->easy;
+	/*
+	 * libcurl repeats a request by itself when a kept-alive connection
+	 * turns out to be dead, also a POST that may have been acted upon.
+	 * Only a fresh connection keeps a paid submit from going out twice.
+	 */
+	bool once =
+	    str_eq(call->method, "POST") || str_eq(call->method, "PATCH");
+
+	SET(CURLOPT_PROTOCOLS_STR, "http,https"); /* spec.c is stricter */
+	SET(CURLOPT_FOLLOWLOCATION, 0L);	  /* call.c does, with checks */
+	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	SET(CURLOPT_OPENSOCKETDATA, call);
+	SET(CURLOPT_PREREQFUNCTION, on_prereq);
+	SET(CURLOPT_PREREQDATA, call);
+	/* A proxy from the environment would hide the address. */
+	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_NOPROXY, "*");
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(CURLOPT_UNRESTRICTED_AUTH, 0L);
+	SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (call->fetch->ca_file != NULL)
+		SET(CURLOPT_CAINFO, call->fetch->ca_file);
+	SET(CURLOPT_MAXLIFETIME_CONN, 300L);
+	if (call->untrusted || once)
+		SET(CURLOPT_FRESH_CONNECT, 1L);
+	if (call->untrusted)
+		SET(CURLOPT_FORBID_REUSE, 1L);
+	return true;
+}
+
+static bool
+set_limits(struct fetch_call *call, struct err *err)
+{
+	const struct fetch_spec *spec = &call->spec;
+	CURL *easy = call->easy;
+	int64_t left_ms = call->deadline_ms - clock_mono_ms(), room;
+	int64_t low_ms = spec->low_speed_ms;
+
+	SET(CURLOPT_CONNECTTIMEOUT_MS,
+	    (long)(spec->connect_ms > 0 ? spec->connect_ms : 5000));
+	SET(CURLOPT_TIMEOUT_MS, (long)(left_ms > 0 ? left_ms : 1));
+	if (low_ms == 0 && spec->sink != NULL)
+		low_ms = 30000;
+	if (low_ms > 0) {
+		SET(CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
+		SET(CURLOPT_LOW_SPEED_TIME, (long)((low_ms + 999) / 1000));
+	}
+	/* Content-Length is a hint that saves us the download; on_body
+	 * counts.  An error page may be longer than the file may be. */
+	room = call->max_bytes - call->resume_from;
+	if (room < ERROR_BODY_MAX)
+		room = spec->sink != NULL ? ERROR_BODY_MAX : room;
+	if (!str_eq(call->method, "HEAD"))
+		SET(CURLOPT_MAXFILESIZE_LARGE,
+		    (curl_off_t)(room > 0 ? room : 1));
+	SET(CURLOPT_BUFFERSIZE, spec->sink != NULL ? 128L * 1024 : 16L * 1024);
+	return true;
+}
+
+static bool
+set_all(struct fetch_call *call, struct err *err)
+{
+	CURL *easy = call->easy;
+
+	SET(CURLOPT_PRIVATE, call);
+	SET(CURLOPT_ERRORBUFFER, call->errbuf);
+	SET(CURLOPT_URL, call->url);
+	SET(CURLOPT_NOSIGNAL, 1L);
+	/* Let go of a name lookup at once instead of joining its thread. */
+	SET(CURLOPT_QUICK_EXIT, 1L);
+	SET(CURLOPT_USERAGENT, call->fetch->user_agent);
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	SET(CURLOPT_PIPEWAIT, 0L);
+	SET(CURLOPT_HEADERFUNCTION, on_header);
+	SET(CURLOPT_HEADERDATA, call);
+	SET(CURLOPT_WRITEFUNCTION, on_body);
+	SET(CURLOPT_WRITEDATA, call);
+	return set_guard(call, err) && set_limits(call, err) &&
+	    set_method(call, err) && set_headers(call, err);
+}
+
+bool
+easy_open(struct fetch_call *call, struct err *err)
+{
+	struct fetch_sink *sink = call->spec.sink;
+
+	call->easy = curl_easy_init();
+	if (call->easy == NULL)
+		abort();
+	call->resuming =
+	    sink != NULL && sink->bytes > 0 && sink->etag[0] != '\0';
+	call->resume_from = call->resuming ? sink->bytes : 0;
+	call->body_sent = 0;
+	call->errbuf[0] = '\0';
+	if (set_all(call, err))
+		return true;
+	easy_close(call);
+	return false;
+}
+
+void
+easy_close(struct fetch_call *call)
+{
+	if (call->easy != NULL)
+		curl_easy_cleanup(call->easy);
+	call->easy = NULL;
+	curl_slist_free_all(call->list);
+	call->list = NULL;
+}

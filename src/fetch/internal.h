@@ -1,0 +1,133 @@
+/*
+ * internal.h - what the files of fetch share.
+ *
+ * call.c owns a call from start to done; easy.c turns it into a libcurl
+ * handle and is called back by it; multi.c drives the handles on the loop;
+ * outcome.c says what a finished handle means; sink.c writes files.
+ */
+#ifndef FETCH_INTERNAL_H
+#define FETCH_INTERNAL_H
+
+#include <curl/curl.h>
+
+#include "fetch/guard.h"
+#include "reeld/fetch.h"
+#include "reeld/loop.h"
+
+enum {
+	URL_MAX = 2048,
+	ORIGIN_MAX = 300,
+	HEADERS_MAX = 200,
+	/* What we keep of an error page when a file was expected. */
+	ERROR_BODY_MAX = 64 * 1024,
+	LOW_SPEED_BYTES = 10240,
+	RETRY_AFTER_MAX_S = 600
+};
+
+/* One curl multi handle.  Trusted and untrusted traffic never share one, so
+ * that a connection made for one is never reused by the other. */
+struct multi {
+	struct fetch *fetch;
+	CURLM *curl;
+	struct loop_timer timer;
+	const char *what;
+};
+
+struct fetch {
+	struct loop *loop;
+	struct multi provider, untrusted;
+	struct guard guard;
+	char *ca_file, *user_agent;
+	int max_calls;
+	bool in_curl; /* libcurl is on the stack: do not call it */
+	bool progress_due;
+	struct fetch_call *calls;
+	struct fetch_stats stats;
+};
+
+struct fetch_call {
+	struct fetch *fetch;
+	struct fetch_call *next, **prev;
+	struct fetch_call **slot;
+	fetch_done_fn *done;
+	void *arg;
+	struct fetch_spec spec;
+	int64_t start_ms, deadline_ms;
+	int64_t max_bytes, max_head_bytes;
+
+	/* This hop. */
+	CURL *easy;
+	struct curl_slist *list;
+	struct multi *multi; /* NULL: not added */
+	char url[URL_MAX];
+	char method[8];
+	bool untrusted;	 /* the guard applies */
+	bool own_origin; /* secrets may be sent */
+	bool no_body;	 /* a redirect turned it into a GET */
+	bool resuming;
+	int port;
+	int64_t resume_from;
+	int64_t body_sent; /* of body_fd */
+	char errbuf[CURL_ERROR_SIZE];
+
+	/* All hops. */
+	char origin[ORIGIN_MAX]; /* of the first URL */
+	bool sent_before;	 /* an earlier hop was answered */
+	bool restarted;		 /* a 416 was answered with a fresh start */
+
+	/* What the callbacks saw of this hop. */
+	struct fetch_reply reply;
+	struct fetch_header *headers;
+	int n_headers;
+	int64_t head_bytes;
+	bool refused, too_large, head_full, bad_range, encoded;
+	bool sink_open; /* the body goes to the file */
+	bool body_seen; /* where the body goes is decided */
+	bool cut;	/* enough of an error page */
+	int disk_errno;
+
+	fetch_progress_fn *progress;
+	void *progress_arg;
+	int64_t progress_ms;
+	bool progress_due;
+
+	struct loop_defer *early;
+	struct err early_err;
+};
+
+/* call.c */
+void call_finish(struct fetch_call *call, CURLcode code);
+
+/* easy.c: makes call->easy for call->url; false with a reason. */
+bool easy_open(struct fetch_call *call, struct err *err) REELD_MUST;
+void easy_close(struct fetch_call *call);
+/* Decides where the body goes; false when it must not go anywhere. */
+bool easy_body_begin(struct fetch_call *call);
+
+/* multi.c */
+void multi_init(struct multi *multi, struct fetch *fetch, const char *what,
+    const struct fetch_opts *opts);
+void multi_fini(struct multi *multi);
+void multi_add(struct multi *multi, struct fetch_call *call);
+void multi_remove(struct fetch_call *call);
+
+/* outcome.c: fills reply->sent and times; true for a whole answer. */
+bool outcome_read(struct fetch_call *call, CURLcode code, struct err *err);
+void headers_reset(struct fetch_call *call);
+/* One line of the header; false when it is over a limit. */
+bool headers_add(struct fetch_call *call, const char *line, size_t len);
+
+/* sink.c */
+void sink_reset(struct fetch_sink *sink);
+/* false with errno. */
+bool sink_write(struct fetch_sink *sink, const void *data, size_t len);
+void sink_sum(const struct fetch_sink *sink, uint8_t sum[32]);
+
+/* spec.c: everything about it that can be known before it leaves. */
+bool spec_check(const struct fetch_spec *spec, struct err *err) REELD_MUST;
+/* May this call go to this URL?  Sets untrusted and own_origin. */
+bool spec_check_hop(
+    struct fetch_call *call, const char *url, struct err *err) REELD_MUST;
+void spec_move(struct fetch_spec *dst, struct fetch_spec *src);
+
+#endif
