@@ -1,1 +1,3 @@
-# Files of src/auth.
+# auth: who is calling.
+libreeld_a_SOURCES += src/auth/token.c include/reeld/token.h
+UNIT_TESTS += tests/unit/test_token
