@@ -1,0 +1,744 @@
+/*
+ * step.c - the state machine of a job.  Pure; job.c carries out its effects
+ * and feeds their results back.
+ */
+#include "jobs/step.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "reeld/mem.h"
+
+static const char *const phase_names[STEP_PHASES] = {
+    [STEP_NEW] = "new",
+    [STEP_STARTING] = "starting",
+    [STEP_SENDING] = "sending",
+    [STEP_RECORDING] = "recording",
+    [STEP_PARKED] = "parked",
+    [STEP_RESEND] = "resend",
+    [STEP_WAITING] = "waiting",
+    [STEP_POLLING] = "polling",
+    [STEP_REVOKING] = "revoking",
+    [STEP_FINALIZING] = "finalizing",
+    [STEP_DOWNLOADING] = "downloading",
+    [STEP_DOWNLOAD_WAIT] = "download-wait",
+    [STEP_PROBING] = "probing",
+    [STEP_PROBE_WAIT] = "probe-wait",
+    [STEP_STORING] = "storing",
+    [STEP_STORE_WAIT] = "store-wait",
+    [STEP_RENDERING] = "rendering",
+    [STEP_POSTING] = "posting",
+    [STEP_ENDING] = "ending",
+    [STEP_DB_WAIT] = "db-wait",
+    [STEP_OVER] = "over",
+};
+
+static const char *const do_names[STEP_DOS] = {
+    [DO_NOTHING] = "nothing",
+    [DO_START] = "start",
+    [DO_SEND] = "send",
+    [DO_RECORD] = "record",
+    [DO_PARK] = "park",
+    [DO_WAIT] = "wait",
+    [DO_POLL] = "poll",
+    [DO_REVOKE] = "revoke",
+    [DO_FINALIZE] = "finalize",
+    [DO_DOWNLOAD] = "download",
+    [DO_PROBE] = "probe",
+    [DO_STORE] = "store",
+    [DO_RENDER] = "render",
+    [DO_POST] = "post",
+    [DO_FINISH] = "finish",
+    [DO_FAIL] = "fail",
+    [DO_CANCELLED] = "cancelled",
+    [DO_REVIEW] = "review",
+    [DO_REQUEUE] = "requeue",
+    [DO_RELEASE] = "release",
+    [DO_DROP] = "drop",
+};
+
+static const char *const on_names[STEP_ONS] = {
+    [ON_CLAIM] = "claim",
+    [ON_COMMITTED] = "committed",
+    [ON_DB_AWAY] = "db-away",
+    [ON_LOST] = "lost",
+    [ON_EXHAUSTED] = "exhausted",
+    [ON_NOT_SENT] = "not-sent",
+    [ON_BUSY] = "busy",
+    [ON_REFUSED] = "refused",
+    [ON_UNCERTAIN] = "uncertain",
+    [ON_ACCEPTED] = "accepted",
+    [ON_ALIVE] = "alive",
+    [ON_POLL_FAILED] = "poll-failed",
+    [ON_ABSENT] = "absent",
+    [ON_DONE] = "done",
+    [ON_FAILED] = "failed",
+    [ON_GONE] = "gone",
+    [ON_REVOKED] = "revoked",
+    [ON_DOWNLOADED] = "downloaded",
+    [ON_LINK_DEAD] = "link-dead",
+    [ON_DOWNLOAD_AWAY] = "download-away",
+    [ON_DOWNLOAD_BAD] = "download-bad",
+    [ON_PROBED] = "probed",
+    [ON_MEDIA_AWAY] = "media-away",
+    [ON_MEDIA_BAD] = "media-bad",
+    [ON_STORED] = "stored",
+    [ON_STORE_AWAY] = "store-away",
+    [ON_SIDE_DONE] = "side-done",
+    [ON_TIMER] = "timer",
+    [ON_HURRY] = "hurry",
+    [ON_CANCEL] = "cancel",
+    [ON_DRAIN] = "drain",
+};
+
+const char *
+step_phase_name(enum step_phase phase)
+{
+	return phase_names[phase];
+}
+
+const char *
+step_do_name(enum step_do what)
+{
+	return do_names[what];
+}
+
+const char *
+step_on_name(enum step_on on)
+{
+	return on_names[on];
+}
+
+bool
+step_is_critical(enum step_phase phase)
+{
+	return phase == STEP_STARTING || phase == STEP_SENDING ||
+	    phase == STEP_RECORDING || phase == STEP_FINALIZING ||
+	    phase == STEP_ENDING;
+}
+
+bool
+step_is_timed(enum step_phase phase)
+{
+	return phase == STEP_RESEND || phase == STEP_WAITING ||
+	    phase == STEP_DOWNLOAD_WAIT || phase == STEP_PROBE_WAIT ||
+	    phase == STEP_STORE_WAIT || phase == STEP_DB_WAIT;
+}
+
+void
+step_init(struct step *state, enum step_from from, enum step_class class,
+    int poll_ms, bool can_revoke, bool cancel, int64_t deadline_ms)
+{
+	memset(state, 0, sizeof *state);
+	state->from = from;
+	state->class = class;
+	state->poll_ms = poll_ms > 0 ? poll_ms : 5000;
+	state->can_revoke = can_revoke;
+	state->cancel = cancel;
+	state->deadline_ms = deadline_ms;
+	state->have_id = from >= FROM_POLL;
+	if (from == FROM_SENDING || from == FROM_PARKED)
+		state->sends = 1;
+}
+
+/* ms with +-20 %. */
+static int64_t
+jitter(int64_t ms, uint32_t random)
+{
+	return ms * 8 / 10 + ms * 4 / 10 * (random >> 8) / (1 << 24);
+}
+
+/* min(cap, base * 2^n), of which a random half to all. */
+static int64_t
+backoff(int64_t base, int n, int64_t cap, uint32_t random)
+{
+	int64_t ms = n > 20 ? cap : base << n;
+
+	if (ms > cap)
+		ms = cap;
+	return ms / 2 + ms / 2 * (random >> 8) / (1 << 24);
+}
+
+/* Often while it is young, then slower. */
+static int64_t
+poll_interval(const struct step *s)
+{
+	int64_t ms = s->poll_ms;
+
+	if (s->polls >= 36)
+		ms *= 6;
+	else if (s->polls >= 6)
+		ms *= 2;
+	return ms < STEP_POLL_CAP_MS ? ms : STEP_POLL_CAP_MS;
+}
+
+static struct step_out
+out(const struct step *s, enum step_phase phase, enum step_do effect)
+{
+	struct step_out o = {*s, effect, 0};
+
+	o.state.phase = phase;
+	return o;
+}
+
+static struct step_out
+wait_in(const struct step *s, enum step_phase phase, int64_t delay_ms)
+{
+	struct step_out o = out(s, phase, DO_WAIT);
+
+	o.delay_ms = delay_ms > 0 ? delay_ms : 0;
+	return o;
+}
+
+static struct step_out
+stay(const struct step *s)
+{
+	return out(s, s->phase, DO_NOTHING);
+}
+
+/* The phase an effect of SQL puts us in; it is also what DB_WAIT repeats. */
+static struct step_out
+sql(const struct step *s, enum step_do effect)
+{
+	struct step_out o;
+
+	o = out(s,
+	    effect == DO_START		? STEP_STARTING
+		: effect == DO_RECORD	? STEP_RECORDING
+		: effect == DO_FINALIZE ? STEP_FINALIZING
+					: STEP_ENDING,
+	    effect);
+	o.state.redo = effect;
+	return o;
+}
+
+static struct step_out
+fail(const struct step *s, const char *why)
+{
+	struct step copy = *s;
+
+	if (s->cancel && !s->have_id)
+		return sql(s, DO_CANCELLED);
+	str_copy(copy.why, sizeof copy.why, why);
+	return sql(&copy, DO_FAIL);
+}
+
+static struct step_out
+requeue(const struct step *s, int64_t delay_ms)
+{
+	struct step_out o;
+
+	if (s->cancel)
+		return sql(s, DO_CANCELLED);
+	o = sql(s, DO_REQUEUE);
+	o.delay_ms = delay_ms;
+	o.state.requeue_ms = delay_ms;
+	return o;
+}
+
+static struct step_out
+download(const struct step *s, int64_t now_ms)
+{
+	struct step copy = *s;
+
+	if (copy.give_up_ms == 0)
+		copy.give_up_ms = now_ms + STEP_RESULT_MS;
+	return out(&copy, STEP_DOWNLOADING, DO_DOWNLOAD);
+}
+
+static struct step_out
+park(const struct step *s)
+{
+	struct step_out o = sql(s, DO_PARK);
+
+	o.delay_ms = s->class == STEP_CLASS_C ? STEP_PARK_MS : 0;
+	return o;
+}
+
+/* They have it and it is not done: when do we ask again? */
+static struct step_out
+keep_asking(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+
+	if (copy.draining)
+		return sql(&copy, DO_RELEASE);
+	if (copy.cancel && copy.can_revoke && !copy.revoked) {
+		copy.revoked = true;
+		return out(&copy, STEP_REVOKING, DO_REVOKE);
+	}
+	if (e->now_ms >= copy.deadline_ms && !copy.reviewed)
+		return sql(&copy, DO_REVIEW);
+	if (copy.hurry) {
+		copy.hurry = false;
+		return wait_in(&copy, STEP_WAITING, 0);
+	}
+	return wait_in(&copy, STEP_WAITING,
+	    jitter(copy.reviewed ? STEP_BACKOFF_CAP_MS : poll_interval(&copy),
+		e->random));
+}
+
+/* The submit may or may not have been accepted. */
+static struct step_out
+uncertain(const struct step *s, const struct step_event *e)
+{
+	if (s->class == STEP_CLASS_B && s->sends <= STEP_SENDS_MAX)
+		return wait_in(s, STEP_WAITING,
+		    backoff(s->poll_ms, s->sends, STEP_POLL_CAP_MS, e->random));
+	if (s->class == STEP_CLASS_A && s->sends < STEP_SENDS_MAX)
+		return wait_in(s, STEP_RESEND,
+		    backoff(2000, s->sends, STEP_BACKOFF_CAP_MS, e->random));
+	/* Nothing will ever tell: give the money back, keep a note. */
+	if (s->class == STEP_CLASS_D && s->sends <= 1)
+		return fail(s, "provider_unknown");
+	return park(s);
+}
+
+static struct step_out
+claimed(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+
+	switch (s->from) {
+	case FROM_SUBMIT:
+		return sql(s, s->cancel ? DO_CANCELLED : DO_START);
+	case FROM_SENDING:
+		copy.sent_ms = e->now_ms;
+		return uncertain(&copy, e);
+	case FROM_PARKED:
+		return out(s, STEP_PARKED, DO_NOTHING);
+	case FROM_POLL:
+		/* A little spread: a dead neighbour's jobs come together. */
+		if (!copy.cancel)
+			return wait_in(
+			    s, STEP_WAITING, jitter(s->poll_ms, e->random) / 4);
+		return keep_asking(s, e);
+	case FROM_DOWNLOAD:
+		return download(s, e->now_ms);
+	case FROM_STORED:
+		return out(s, STEP_DOWNLOADING, DO_DOWNLOAD);
+	}
+	assert(!"claimed from nowhere");
+	return stay(s);
+}
+
+static struct step_out
+committed(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+
+	copy.db_fails = 0;
+	switch (s->phase) {
+	case STEP_STARTING:
+		if (copy.cancel)
+			return sql(&copy, DO_CANCELLED);
+		if (copy.draining) /* nothing was sent: say so */
+			return requeue(&copy, 0);
+		copy.sends++;
+		copy.sent_ms = e->now_ms;
+		return out(&copy, STEP_SENDING, DO_SEND);
+	case STEP_RECORDING:
+		copy.have_id = true;
+		return keep_asking(&copy, e);
+	case STEP_FINALIZING:
+		return copy.draining ? sql(&copy, DO_RELEASE)
+				     : download(&copy, e->now_ms);
+	case STEP_ENDING:
+		if (s->redo == DO_PARK)
+			return copy.draining
+			    ? sql(&copy, DO_RELEASE)
+			    : out(&copy, STEP_PARKED, DO_NOTHING);
+		if (s->redo == DO_REVIEW) {
+			copy.reviewed = true;
+			return keep_asking(&copy, e);
+		}
+		return out(&copy, STEP_OVER, DO_DROP);
+	default:
+		return stay(s);
+	}
+}
+
+static struct step_out
+db_away(const struct step *s, const struct step_event *e)
+{
+	struct step_out o;
+
+	if (!(s->phase == STEP_STARTING || s->phase == STEP_RECORDING ||
+		s->phase == STEP_FINALIZING || s->phase == STEP_ENDING))
+		return stay(s);
+	o = wait_in(s, STEP_DB_WAIT,
+	    backoff(1000, s->db_fails, STEP_POLL_CAP_MS, e->random));
+	o.state.db_fails++;
+	/* The attempt may have been written, and nothing was sent: a requeue
+	 * is right in both cases. */
+	if (s->redo == DO_START) {
+		o.state.redo = DO_REQUEUE;
+		o.state.requeue_ms = 0;
+	}
+	return o;
+}
+
+static struct step_out
+sent(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+	int64_t delay;
+
+	switch (e->on) {
+	case ON_ACCEPTED:
+		return sql(s, DO_RECORD);
+	case ON_REFUSED:
+		/* A refusal of a repeat says nothing about the first. */
+		if (s->sends > 1)
+			return park(s);
+		return fail(s, e->why);
+	case ON_UNCERTAIN:
+		return uncertain(s, e);
+	case ON_NOT_SENT:
+	case ON_BUSY:
+		if (s->sends > 1) /* the first one may have been accepted */
+			return uncertain(s, e);
+		delay = backoff(2000, 0, STEP_BACKOFF_CAP_MS, e->random);
+		if (e->retry_after_ms > delay)
+			delay = e->retry_after_ms;
+		return requeue(&copy, delay);
+	default:
+		return stay(s);
+	}
+}
+
+static struct step_out
+polled(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+	int64_t delay;
+
+	copy.polls++;
+	if (e->on != ON_POLL_FAILED)
+		copy.poll_fails = 0;
+	if (!s->have_id) { /* class B: asked by the id we chose */
+		if (e->on == ON_ABSENT) {
+			if (e->now_ms - s->sent_ms < STEP_GRACE_MS)
+				return wait_in(&copy, STEP_WAITING,
+				    jitter(poll_interval(&copy), e->random));
+			if (s->sends >= STEP_SENDS_MAX || s->cancel)
+				return park(&copy);
+			return wait_in(&copy, STEP_RESEND, 0);
+		}
+		if (e->on != ON_POLL_FAILED)
+			return sql(&copy, DO_RECORD); /* they do have it */
+	}
+	switch (e->on) {
+	case ON_ALIVE:
+		return keep_asking(&copy, e);
+	case ON_ABSENT: /* they forgot what they had: ask until the deadline */
+	case ON_POLL_FAILED:
+		if (copy.draining)
+			return sql(&copy, DO_RELEASE);
+		if (e->now_ms >= copy.deadline_ms && !copy.have_id)
+			return park(&copy);
+		if (e->now_ms >= copy.deadline_ms && !copy.reviewed)
+			return sql(&copy, DO_REVIEW);
+		delay = backoff(copy.poll_ms, copy.poll_fails,
+		    STEP_BACKOFF_CAP_MS, e->random);
+		copy.poll_fails++;
+		if (e->retry_after_ms > delay)
+			delay = e->retry_after_ms;
+		return wait_in(&copy, STEP_WAITING, delay);
+	case ON_DONE:
+		if (copy.give_up_ms == 0)
+			copy.give_up_ms = e->expires_ms > e->now_ms
+			    ? e->expires_ms
+			    : e->now_ms + STEP_RESULT_MS;
+		copy.fresh_link = copy.relinks > 0;
+		return sql(&copy, DO_FINALIZE);
+	case ON_FAILED:
+		if (copy.cancel)
+			return sql(&copy, DO_CANCELLED);
+		return fail(&copy, e->why);
+	case ON_GONE:
+		if (copy.cancel)
+			return sql(&copy, DO_CANCELLED);
+		return fail(&copy, "provider_cancelled");
+	default:
+		return stay(s);
+	}
+}
+
+static struct step_out
+downloaded(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+	int64_t delay;
+
+	switch (e->on) {
+	case ON_DOWNLOADED:
+		return out(s, STEP_PROBING, DO_PROBE);
+	case ON_DOWNLOAD_BAD:
+		return fail(s, e->why);
+	case ON_LINK_DEAD:
+		/* Ask the provider again: the answer holds a fresh link. */
+		if (!s->have_id || s->from == FROM_STORED || s->fresh_link ||
+		    s->relinks >= STEP_RELINKS_MAX)
+			return fail(s, "result_unavailable");
+		copy.relinks++;
+		return wait_in(&copy, STEP_WAITING, 0);
+	case ON_DOWNLOAD_AWAY:
+		if (copy.draining)
+			return sql(&copy, DO_RELEASE);
+		if (e->now_ms >= copy.give_up_ms && copy.give_up_ms != 0)
+			return fail(s, "result_unavailable");
+		copy.download_tries++;
+		delay = copy.download_tries <= STEP_DOWNLOAD_FIXED
+		    ? jitter(STEP_DOWNLOAD_MS, e->random)
+		    : backoff(2 * STEP_DOWNLOAD_MS,
+			  copy.download_tries - STEP_DOWNLOAD_FIXED,
+			  4 * STEP_BACKOFF_CAP_MS, e->random);
+		if (e->retry_after_ms > delay)
+			delay = e->retry_after_ms;
+		return wait_in(&copy, STEP_DOWNLOAD_WAIT, delay);
+	default:
+		return stay(s);
+	}
+}
+
+static struct step_out
+probed(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+
+	switch (e->on) {
+	case ON_PROBED:
+		copy.unplayable = e->unplayable;
+		return out(&copy, STEP_STORING, DO_STORE);
+	case ON_MEDIA_BAD:
+		return fail(s, e->why);
+	case ON_MEDIA_AWAY:
+		/* Our own helper's trouble must not lose a paid video. */
+		if (++copy.probe_tries >= STEP_PROBES_MAX)
+			return out(&copy, STEP_STORING, DO_STORE);
+		return wait_in(&copy, STEP_PROBE_WAIT,
+		    backoff(STEP_LOCAL_MS, copy.probe_tries,
+			STEP_BACKOFF_CAP_MS, e->random));
+	default:
+		return stay(s);
+	}
+}
+
+static struct step_out
+stored(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+
+	switch (e->on) {
+	case ON_STORED:
+		if (s->unplayable)
+			return out(s, STEP_RENDERING, DO_RENDER);
+		return out(s, STEP_POSTING, DO_POST);
+	case ON_STORE_AWAY:
+		if (copy.draining)
+			return sql(&copy, DO_RELEASE);
+		if (copy.give_up_ms != 0 && e->now_ms >= copy.give_up_ms)
+			return fail(s, "storage_unavailable");
+		copy.store_tries++;
+		return wait_in(&copy, STEP_STORE_WAIT,
+		    backoff(STEP_LOCAL_MS, copy.store_tries,
+			STEP_BACKOFF_CAP_MS, e->random));
+	default:
+		return stay(s);
+	}
+}
+
+static struct step_out
+timed(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+	struct step_out o;
+
+	switch (s->phase) {
+	case STEP_RESEND:
+		copy.sends++;
+		return out(&copy, STEP_SENDING, DO_SEND);
+	case STEP_WAITING:
+		copy.hurry = false;
+		return out(&copy, STEP_POLLING, DO_POLL);
+	case STEP_DOWNLOAD_WAIT:
+		return download(s, e->now_ms);
+	case STEP_PROBE_WAIT:
+		return out(s, STEP_PROBING, DO_PROBE);
+	case STEP_STORE_WAIT:
+		return out(s, STEP_STORING, DO_STORE);
+	case STEP_DB_WAIT:
+		o = sql(s, s->redo);
+		if (s->redo == DO_REQUEUE)
+			o.delay_ms = s->requeue_ms;
+		else if (s->redo == DO_PARK)
+			o = park(s);
+		return o;
+	default:
+		return stay(s);
+	}
+}
+
+static struct step_out
+cancelled(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+
+	copy.cancel = true;
+	if (s->phase == STEP_WAITING && s->have_id)
+		return keep_asking(&copy, e).effect == DO_REVOKE
+		    ? keep_asking(&copy, e)
+		    : stay(&copy);
+	return stay(&copy);
+}
+
+static struct step_out
+drained(const struct step *s)
+{
+	struct step copy = *s;
+
+	copy.draining = true;
+	switch (s->phase) {
+	case STEP_NEW:
+	case STEP_WAITING:
+	case STEP_PARKED:
+	case STEP_RESEND:
+	case STEP_POLLING:
+	case STEP_REVOKING:
+	case STEP_DOWNLOADING:
+	case STEP_DOWNLOAD_WAIT:
+	case STEP_PROBE_WAIT:
+	case STEP_STORE_WAIT:
+		return sql(&copy, DO_RELEASE);
+	default:
+		return stay(&copy);
+	}
+}
+
+/* Which phase may hear which result; anything else is a bug of the caller. */
+static void
+check(enum step_phase phase, enum step_on on)
+{
+	bool fits;
+
+	switch (on) {
+	case ON_CLAIM:
+		fits = phase == STEP_NEW;
+		break;
+	case ON_COMMITTED:
+	case ON_DB_AWAY:
+		fits = phase == STEP_STARTING || phase == STEP_RECORDING ||
+		    phase == STEP_FINALIZING || phase == STEP_ENDING;
+		break;
+	case ON_NOT_SENT:
+	case ON_BUSY:
+	case ON_REFUSED:
+	case ON_UNCERTAIN:
+		fits = phase == STEP_SENDING;
+		break;
+	case ON_ACCEPTED:
+		fits = phase == STEP_SENDING || phase == STEP_PARKED;
+		break;
+	case ON_EXHAUSTED:
+		fits = phase == STEP_ENDING;
+		break;
+	case ON_ALIVE:
+	case ON_POLL_FAILED:
+	case ON_ABSENT:
+	case ON_DONE:
+	case ON_FAILED:
+	case ON_GONE:
+		fits = phase == STEP_POLLING;
+		break;
+	case ON_REVOKED:
+		fits = phase == STEP_REVOKING;
+		break;
+	case ON_DOWNLOADED:
+	case ON_LINK_DEAD:
+	case ON_DOWNLOAD_AWAY:
+	case ON_DOWNLOAD_BAD:
+		fits = phase == STEP_DOWNLOADING;
+		break;
+	case ON_PROBED:
+	case ON_MEDIA_AWAY:
+	case ON_MEDIA_BAD:
+		fits = phase == STEP_PROBING;
+		break;
+	case ON_STORED:
+	case ON_STORE_AWAY:
+		fits = phase == STEP_STORING;
+		break;
+	case ON_SIDE_DONE:
+		fits = phase == STEP_RENDERING || phase == STEP_POSTING;
+		break;
+	case ON_TIMER:
+		fits = step_is_timed(phase);
+		break;
+	default:
+		fits = true;
+		break;
+	}
+	assert(fits);
+	(void)fits;
+}
+
+struct step_out
+step(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+
+	if (s->phase == STEP_OVER)
+		return stay(s);
+	check(s->phase, e->on);
+	switch (e->on) {
+	case ON_CLAIM:
+		return claimed(s, e);
+	case ON_COMMITTED:
+		return committed(s, e);
+	case ON_DB_AWAY:
+		return db_away(s, e);
+	case ON_LOST:
+		return out(s, STEP_OVER, DO_DROP);
+	case ON_EXHAUSTED:
+		return fail(s, "provider_unreachable");
+	case ON_TIMER:
+		return timed(s, e);
+	case ON_HURRY:
+		if (s->phase == STEP_WAITING && s->have_id)
+			return wait_in(s, STEP_WAITING, 0);
+		copy.hurry = true;
+		return stay(&copy);
+	case ON_CANCEL:
+		return cancelled(s, e);
+	case ON_DRAIN:
+		return drained(s);
+	case ON_REVOKED:
+		/* Whatever they said, the status tells: ask soon. */
+		return s->draining ? sql(s, DO_RELEASE)
+				   : wait_in(s, STEP_WAITING,
+					 s->poll_ms < 2000 ? s->poll_ms : 2000);
+	case ON_SIDE_DONE:
+		if (s->phase == STEP_RENDERING)
+			return out(s, STEP_POSTING, DO_POST);
+		return sql(s, DO_FINISH);
+	default:
+		break;
+	}
+	switch (s->phase) {
+	case STEP_SENDING:
+	case STEP_PARKED:
+		return sent(s, e);
+	case STEP_POLLING:
+		return polled(s, e);
+	case STEP_DOWNLOADING:
+		return downloaded(s, e);
+	case STEP_PROBING:
+		return probed(s, e);
+	case STEP_STORING:
+		return stored(s, e);
+	default:
+		return stay(s);
+	}
+}
