@@ -1,1 +1,14 @@
-# Files of sql/.
+# sql: migrations in order, functions and statements in name order.
+nobase_dist_pkgdata_DATA += \
+	sql/migrations/0001_people.sql \
+	sql/migrations/0002_catalogue.sql \
+	sql/migrations/0003_generations.sql \
+	sql/migrations/0004_money.sql \
+	sql/migrations/0005_isolation.sql \
+	sql/functions/00_reset.sql \
+	sql/functions/01_public.sql \
+	sql/functions/02_money.sql \
+	sql/functions/03_flow.sql \
+	sql/functions/04_generation.sql \
+	sql/functions/05_job.sql \
+	sql/functions/06_sweep.sql

@@ -1,0 +1,132 @@
+-- The row shapes that the functions return, and the two helpers that write
+-- history. Internal to this folder except the views, which statements read.
+
+-- What the API needs to build the public object of a generation.
+create view generation_public with (security_invoker = true) as
+select g.id, g.user_id, g.status::text as status, g.stage, g.progress,
+	g.progress_basis, g.version, g.model, g.model_name, g.provider, g.mode,
+	g.prompt, g.negative_prompt, g.spec, g.resolved, g.start_asset_id,
+	g.end_asset_id, g.credits, c.state::text as charge_state,
+	c.refunded as charge_refunded, c.settled as charge_settled,
+	g.provider_position, g.eta_low_s, g.eta_high_s, g.error_class,
+	g.error_code, g.error_message, g.error_retryable, g.media_state,
+	g.video_asset_id, g.thumbnail_asset_id, g.video, g.parent_id, g.relation,
+	g.title, g.favourite, g.project_id, ms(g.created_at) as created_ms,
+	ms(g.started_at) as started_ms, ms(g.completed_at) as completed_ms,
+	ms(g.cancel_requested_at) as cancel_requested_ms,
+	ms(g.deadline_at) as deadline_ms
+from generations g left join charges c on c.generation_id = g.id;
+
+-- What every business function that moves a generation returns.
+--   outcome        see each function; never an exception for a business case
+--   event_seq      the outbox row to mark sent once `event` is published
+--   event          {type,generation_id,user_id,version,ts,data}
+--   balance_event  {type:"credits.balance",...} when credits moved, else null
+--   promoted       [{seq,event}...]: the user's next generations that this
+--                  one's end let into the queue, else null; their presence
+--                  also means "wake the claimers"
+--   seqs           every event_seq of the call, for outbox_sent()
+--   balance        the user's balance when the call looked at it, else null
+--   g              the generation as it is now
+create type move_result as (outcome text, event_seq bigint, event jsonb,
+	balance_event jsonb, promoted jsonb, seqs bigint[], balance bigint,
+	g generation_public);
+
+-- All that the engine needs to work on a job, in one row.
+create view job_work with (security_invoker = true) as
+select j.id as job_id, j.generation_id, j.user_id, j.kind, j.step,
+	j.status::text as job_status, j.state as job_state, j.priority,
+	j.crash_count, j.tries, j.owner, g.status::text as status, g.version,
+	g.mode, g.prompt, g.negative_prompt, g.spec, g.resolved, g.model,
+	g.route_id, j.provider, r.endpoint, r.params, r.account_filter,
+	r.bills_on_failure, r.bills_on_cancel, m.capabilities, g.credits,
+	g.deadline_s, ms(g.deadline_at) as deadline_ms,
+	ms(g.cancel_requested_at) as cancel_requested_ms,
+	ms(g.created_at) as created_ms, ms(j.eligible_at) as eligible_ms,
+	a.id as attempt_id, a.number as attempt_number,
+	a.status::text as attempt_status, a.nonce, a.account_id,
+	a.provider_job_id, a.refs, a.result_url, a.result as attempt_result,
+	ms(a.result_expires_at) as result_expires_ms,
+	ms(a.created_at) as attempt_ms, ms(a.submitted_at) as submitted_ms,
+	sa.key as start_key, sa.backend as start_backend, sa.mime as start_mime,
+	ea.key as end_key, ea.backend as end_backend, ea.mime as end_mime
+from jobs j join generations g on g.id = j.generation_id
+	join model_routes r on r.id = g.route_id
+	join models m on m.id = g.model_id
+	left join attempts a on a.id = j.attempt_id
+	left join assets sa on sa.id = g.start_asset_id
+	left join assets ea on ea.id = g.end_asset_id;
+
+create type adopt_result as (outcome text, event_seq bigint, event jsonb,
+	balance_event jsonb, promoted jsonb, seqs bigint[], w job_work);
+
+create function event_json(e events) returns jsonb language sql stable as $$
+	select jsonb_build_object('type', e.type, 'generation_id',
+		e.generation_id, 'user_id', e.user_id, 'version', e.version, 'ts',
+		ms(e.created_at), 'data', e.data)
+$$;
+
+create function balance_json(p_user uuid, p_balance bigint, p_version bigint,
+	p_at timestamptz) returns jsonb language sql stable as $$
+	select case when p_balance is not null then jsonb_build_object('type',
+		'credits.balance', 'user_id', p_user, 'version', p_version, 'ts',
+		ms(p_at), 'data', jsonb_build_object('balance', p_balance)) end
+$$;
+
+-- The part of a generation that travels in its events.
+create function generation_data(g generations) returns jsonb
+language sql stable as $$
+	select jsonb_build_object('id', g.id, 'status', g.status, 'stage', g.stage,
+		'progress', g.progress, 'progress_basis', g.progress_basis,
+		'version', g.version, 'model', g.model, 'model_name', g.model_name,
+		'provider', g.provider, 'credits', g.credits, 'title', g.title,
+		'favourite', g.favourite, 'parent_id', g.parent_id, 'queue', case
+		when g.status in ('queued', 'processing') and (g.eta_high_s is not null
+			or g.provider_position is not null) then jsonb_build_object(
+			'provider_position', g.provider_position, 'eta_low_s', g.eta_low_s,
+			'eta_high_s', g.eta_high_s) end,
+		'error', case when g.error_code is not null then jsonb_build_object(
+			'class', g.error_class, 'code', g.error_code, 'message',
+			g.error_message, 'retryable', g.error_retryable) end,
+		'video', g.video,
+		'video_url', case when g.media_state = 'stored' then
+			'/api/v1/generations/' || g.id || '/content?variant=video' end,
+		'thumbnail_url', case when g.thumbnail_asset_id is not null
+			and g.media_state = 'stored' then
+			'/api/v1/generations/' || g.id || '/content?variant=thumbnail' end,
+		'created_at', ms(g.created_at), 'started_at', ms(g.started_at),
+		'completed_at', ms(g.completed_at))
+$$;
+
+-- Writes the event of a change just made to generation p_id and builds the
+-- result row. p_ledger is the ledger entry of the same change, if any.
+create function generation_result(p_outcome text, p_id uuid, p_type text,
+	p_ledger bigint, p_promoted jsonb) returns move_result
+language plpgsql as $$
+declare
+	e events;
+	res move_result;
+	l ledger_entry;
+begin
+	res.outcome := p_outcome;
+	if p_ledger is not null then
+		select * into l from ledger_entry where id = p_ledger;
+	end if;
+	if p_type is not null then
+		insert into events (type, user_id, generation_id, version, data,
+			balance, balance_version)
+		select p_type, g.user_id, g.id, g.version, generation_data(g),
+			l.balance_after, l.id from generations g where g.id = p_id
+		returning * into e;
+		res.event_seq := e.seq;
+		res.event := event_json(e);
+		res.seqs := array[e.seq] || array(select (p->>'seq')::bigint
+			from jsonb_array_elements(p_promoted) p);
+	end if;
+	res.balance := l.balance_after;
+	res.balance_event := balance_json(l.user_id, l.balance_after, l.id,
+		l.created_at);
+	res.promoted := p_promoted;
+	select gp into res.g from generation_public gp where gp.id = p_id;
+	return res;
+end $$;

@@ -1,0 +1,635 @@
+-- The engine's side of a job: claim, attempt, progress, end. ENGINE pool only.
+-- job.owner is the fence: every function takes the caller's instance id and
+-- answers `gone` (no g, nothing written) when the job is no longer its own or
+-- has ended; the engine then drops the work silently.
+-- crash_count goes up when a job is claimed or adopted from a dead instance
+-- and back to 0 at every clean step, so a job that kills its process is found.
+
+-- Retry policy per step (K6): submit never again unless surely not sent (3),
+-- poll until the deadline, download and store 3 x 30 s then exponential.
+create function job_tries_max(p_step text) returns int language sql immutable
+as $$
+	select case p_step when 'submit' then 3 when 'poll' then 2147483647
+		when 'download' then 12 else 6 end
+$$;
+
+create function job_backoff(p_step text, p_tries int) returns interval
+language sql volatile as $$
+	select make_interval(secs => (0.5 + random()) * case
+		when p_step = 'download' and p_tries <= 3 then 30
+		when p_step = 'download' then least(30 * 2.0 ^ (p_tries - 3), 600)
+		else least(5 * 2.0 ^ (p_tries - 1), 300) end)
+$$;
+
+-- job_claim: takes up to p_slots[i] queued jobs of provider p_providers[i]
+-- for instance p_owner, lowest (priority, eligible_at, id) first; a paused
+-- provider gives none. Fair between users because only a user's first few
+-- generations are queued at all. Returns job_work rows, job_status running.
+create function job_claim(p_owner uuid, p_providers text[], p_slots int[])
+returns setof job_work language plpgsql rows 20 as $$
+declare
+	ids uuid[];
+begin
+	with want as (
+		select w.provider, w.n from unnest(p_providers, p_slots)
+			as w(provider, n) join providers p on p.name = w.provider
+		where w.n > 0 and (p.state = 'on'
+			or p.state = 'paused' and p.paused_until <= now())
+	), pick as (
+		select j.id from want cross join lateral (
+			select q.id from jobs q where q.status = 'queued'
+				and q.provider = want.provider and q.eligible_at <= now()
+			order by q.priority, q.eligible_at, q.id limit want.n
+			for update skip locked) j
+	), took as (
+		update jobs j set status = 'running', owner = p_owner,
+			crash_count = j.crash_count + 1,
+			started_at = coalesce(j.started_at, now())
+		from pick where j.id = pick.id returning j.id
+	)
+	select array_agg(id) into ids from took;
+	if ids is null then
+		return;
+	end if;
+	return query select * from job_work where job_id = any (ids)
+		order by priority, eligible_ms, job_id;
+end $$;
+
+-- job_adopt: takes over jobs whose instance is dead (no beat for p_dead),
+-- stopped, or that were released. Pages by id: call with p_after null, then
+-- with the last row's job_id until no row comes. Outcomes per row: adopted
+-- (w.step and w.attempt_status say where it stood; `submitting` = it is not
+-- known whether the provider has it); poisoned (third crash: failed with
+-- internal_poison and refunded); skipped (a kind this version does not know,
+-- left alone).
+create function job_adopt(p_owner uuid, p_dead interval, p_after uuid,
+	p_limit int) returns setof adopt_result language plpgsql as $$
+declare
+	dead uuid[] := array(select id from instances where stopped_at is not null
+		or beat_at < now() - p_dead);
+	crashed uuid[] := array(select id from instances where stopped_at is null
+		and beat_at < now() - p_dead);
+	after uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
+	held record;
+	m move_result;
+	res adopt_result;
+begin
+	if p_owner = any (crashed) then
+		return; -- the caller itself missed its beats: it must not adopt
+	end if;
+	-- In user order: two sweeps that both end jobs lock accounts alike.
+	for held in
+		with locked as (
+			select j.id, j.user_id, j.generation_id, j.kind, j.crash_count,
+				j.owner
+			from jobs j where j.id in (
+				(select o.id from jobs o where o.owner is null
+					and o.status in ('running', 'waiting', 'retry_wait',
+					'uncertain') and o.id > after
+					order by o.id limit p_limit)
+				union all
+				(select d.id from jobs d where d.owner = any (dead)
+					and d.id > after order by d.id limit p_limit))
+			and j.finished_at is null
+			and (j.owner is null or j.owner = any (dead))
+			and j.status in ('running', 'waiting', 'retry_wait', 'uncertain')
+			order by j.id limit p_limit
+			for update skip locked)
+		select * from locked order by user_id, id loop
+		res := null;
+		if held.kind <> 'generate' then
+			res.outcome := 'skipped';
+		elsif held.owner = any (crashed) and held.crash_count + 1 >= 3 then
+			update attempts set status = 'failed', finished_at = now(),
+				error_class = 'internal', error_code = 'internal_poison'
+				where job_id = held.id
+				and status not in ('succeeded', 'failed', 'cancelled');
+			m := generation_end(held.generation_id, 'failed', 'internal',
+				'internal_poison',
+				'The job failed repeatedly inside the server.', null, true, 0);
+			res.outcome := 'poisoned';
+			res.event_seq := m.event_seq;
+			res.event := m.event;
+			res.balance_event := m.balance_event;
+			res.promoted := m.promoted;
+			res.seqs := m.seqs;
+		else
+			update jobs set owner = p_owner, crash_count = crash_count
+				+ (held.owner = any (crashed) and held.owner is not null)::int
+				where id = held.id;
+			res.outcome := 'adopted';
+		end if;
+		select w into res.w from job_work w where w.job_id = held.id;
+		return next res;
+	end loop;
+end $$;
+
+-- job_clean: these jobs took a step without crashing (say, the first poll
+-- after an adoption). Returns how many were still p_owner's.
+create function job_clean(p_owner uuid, p_ids uuid[]) returns int
+language plpgsql as $$
+declare
+	n int;
+begin
+	update jobs set crash_count = 0 where id in (select id from jobs
+		where id = any (p_ids) and owner = p_owner and crash_count > 0
+		order by id for update skip locked);
+	get diagnostics n = row_count;
+	return n;
+end $$;
+
+-- job_release: a draining instance gives back its jobs (p_ids null = all).
+-- Jobs that never reached a provider go back to the queue, the others wait
+-- for a living instance to adopt them at once. Returns how many.
+create function job_release(p_owner uuid, p_ids uuid[]) returns int
+language plpgsql as $$
+declare
+	n int;
+begin
+	update jobs j set owner = null, crash_count = 0,
+		status = case when j.step = 'submit' and j.status = 'running'
+			and g.status = 'queued' then 'queued'::job_status
+			else j.status end
+		from generations g where g.id = j.generation_id
+		and j.id in (select id from jobs where owner = p_owner
+			and (p_ids is null or id = any (p_ids)) order by id for update);
+	get diagnostics n = row_count;
+	return n;
+end $$;
+
+-- job_requeue: the submit surely did not happen (429, 503, could not connect).
+-- p_counts = it used up a try (429 does not). p_delay_ms null = the policy's.
+-- Outcomes: requeued; exhausted (tries used up, nothing written: fail it);
+-- cancelled (the user asked meanwhile: ended and refunded); gone.
+create function job_requeue(p_job uuid, p_owner uuid, p_attempt uuid,
+	p_delay_ms int, p_counts boolean, p_code text, p_message text)
+returns move_result language plpgsql as $$
+declare
+	j jobs;
+	g generations;
+begin
+	select * into j from jobs where id = p_job and owner = p_owner
+		and finished_at is null for update;
+	if not found or j.step <> 'submit' then
+		return generation_unchanged('gone', null);
+	end if;
+	select * into g from generations where id = j.generation_id for update;
+	if g.status <> 'cancelling' and p_counts
+		and j.tries + 1 >= job_tries_max('submit') then
+		return generation_unchanged('exhausted', g.id);
+	end if;
+	update attempts set status = 'failed', finished_at = now(),
+		error_class = 'not_sent', error_code = p_code,
+		error_message = left(p_message, 2000) where id = p_attempt
+		and job_id = p_job
+		and status in ('created', 'submitting', 'ambiguous');
+	if g.status = 'cancelling' then
+		return generation_end(g.id, 'cancelled', 'cancelled', 'cancelled',
+			'Cancelled.', null, true, 0);
+	end if;
+	update jobs set status = 'queued', owner = null, crash_count = 0,
+		tries = tries + p_counts::int, attempt_id = null,
+		last_error = left(p_code, 200), eligible_at = now() + coalesce(
+		make_interval(secs => p_delay_ms / 1000.0),
+		job_backoff('submit', j.tries + 1)) where id = p_job;
+	update generations set status = 'queued', stage = null,
+		version = version + 1, updated_at = now(),
+		deadline_at = coalesce(j.started_at, now()) + make_interval(secs =>
+			config_int('video_queue_deadline_s', 21600))
+		where id = g.id and status <> 'queued';
+	if not found then
+		return generation_unchanged('requeued', g.id);
+	end if;
+	return generation_result('requeued', g.id, 'generation.queued', null,
+		null);
+end $$;
+
+-- job_step_retry: a download or store step failed and may be tried again by
+-- the same owner. Never goes back to submit. Outcomes: retry (wait delay_ms);
+-- exhausted (nothing written: review or fail it); gone.
+create function job_step_retry(p_job uuid, p_owner uuid, p_error text,
+	out outcome text, out tries int, out delay_ms bigint)
+language plpgsql as $$
+declare
+	j jobs;
+	d interval;
+begin
+	select * into j from jobs where id = p_job and owner = p_owner
+		and finished_at is null for update;
+	if not found then
+		outcome := 'gone';
+		return;
+	end if;
+	tries := j.tries + 1;
+	if tries >= job_tries_max(j.step) then
+		outcome := 'exhausted';
+		return;
+	end if;
+	d := job_backoff(j.step, tries);
+	delay_ms := (extract(epoch from d) * 1000)::bigint;
+	update jobs set tries = j.tries + 1, crash_count = 0,
+		last_error = left(p_error, 500), eligible_at = now() + d
+		where id = p_job;
+	outcome := 'retry';
+end $$;
+
+-- job_step: the job goes on to p_step (download, store) with p_state to resume
+-- from (file hash, object key). Outcomes: ok, gone.
+create function job_step(p_job uuid, p_owner uuid, p_step text, p_state jsonb)
+returns text language plpgsql as $$
+declare
+	gid uuid;
+begin
+	update jobs set tries = case when step = p_step then tries else 0 end,
+		step = p_step, state = state || coalesce(p_state, '{}'),
+		status = 'running', crash_count = 0
+		where id = p_job and owner = p_owner and finished_at is null
+		and step in ('download', 'store') and p_step in ('download', 'store')
+		returning generation_id into gid;
+	return case when found then 'ok' else 'gone' end;
+end $$;
+
+-- attempt_start: BEFORE a byte leaves for the provider. Writes the attempt as
+-- `submitting` with its nonce; the generation becomes processing and its
+-- provider deadline starts. p_request is already redacted.
+-- Outcomes: started; gone (lost, or cancelled meanwhile).
+create function attempt_start(p_job uuid, p_owner uuid, p_attempt uuid,
+	p_nonce uuid, p_token_hash bytea, p_account uuid, p_request jsonb,
+	p_cost_micro_usd bigint) returns move_result language plpgsql as $$
+declare
+	j jobs;
+	g generations;
+begin
+	select * into j from jobs where id = p_job and owner = p_owner
+		and status = 'running' and step = 'submit' for update;
+	if not found then
+		return generation_unchanged('gone', null);
+	end if;
+	select * into g from generations where id = j.generation_id for update;
+	if g.status <> 'queued' then
+		return generation_unchanged('gone', null);
+	end if;
+	insert into attempts (id, generation_id, job_id, user_id, number, route_id,
+		provider, account_id, status, nonce, token_hash, request,
+		cost_quoted_micro_usd)
+	select p_attempt, g.id, j.id, g.user_id, 1 + coalesce((select max(number)
+		from attempts where generation_id = g.id), 0), g.route_id, g.provider,
+		p_account, 'submitting', p_nonce, p_token_hash, p_request,
+		p_cost_micro_usd;
+	update jobs set attempt_id = p_attempt where id = p_job;
+	update generations set status = 'processing', stage = 'submit',
+		version = version + 1, updated_at = now(),
+		started_at = coalesce(started_at, now()),
+		deadline_at = now() + make_interval(secs => g.deadline_s)
+		where id = g.id;
+	return generation_result('started', g.id, 'generation.processing', null,
+		null);
+end $$;
+
+-- attempt_submitted: the provider answered with its id; from here the job only
+-- polls. Also called when a callback or a look-up finds an uncertain submit.
+-- Outcomes: submitted; cancelling (stored, and the user wants it stopped);
+-- gone.
+create function attempt_submitted(p_attempt uuid, p_owner uuid,
+	p_provider_job_id text, p_refs jsonb, p_position int, p_response jsonb)
+returns move_result language plpgsql as $$
+declare
+	j jobs;
+	g generations;
+begin
+	select jobs.* into j from jobs where id = (select job_id from attempts
+		where id = p_attempt) and owner = p_owner and finished_at is null
+		and attempt_id = p_attempt for update;
+	if not found or j.step <> 'submit' then
+		return generation_unchanged('gone', null);
+	end if;
+	select * into g from generations where id = j.generation_id for update;
+	if g.status not in ('processing', 'cancelling', 'review') then
+		return generation_unchanged('gone', null);
+	end if;
+	if g.status = 'review' then
+		perform review_leave(g.id);
+	end if;
+	update attempts set status = 'submitted', submitted_at = now(),
+		provider_job_id = p_provider_job_id, refs = refs
+		|| coalesce(p_refs, '{}'), provider_position = p_position,
+		response = p_response where id = p_attempt;
+	update jobs set status = 'waiting', step = 'poll', tries = 0,
+		crash_count = 0, last_error = null where id = j.id;
+	update generations set version = version + 1, stage = 'generate',
+		status = case when status = 'review' then 'processing' else status
+		end, provider_position = p_position, updated_at = now(),
+		deadline_at = case when status = 'review' then now()
+		+ make_interval(secs => deadline_s) else deadline_at end
+		where id = g.id;
+	return generation_result(case when g.status = 'cancelling' then
+		'cancelling' else 'submitted' end, g.id, 'generation.stage', null,
+		null);
+end $$;
+
+-- attempt_uncertain: the submit's answer was lost. p_wait_s > 0: the attempt
+-- is ambiguous and the job waits that long for a callback or look-up before
+-- generations_overdue() sends it to review; 0: review now. (A provider whose
+-- policy is to refund: call generation_fail instead, the attempt stays known
+-- by its nonce.) Outcomes: uncertain, review, gone.
+create function attempt_uncertain(p_attempt uuid, p_owner uuid, p_wait_s int,
+	p_message text) returns move_result language plpgsql as $$
+declare
+	j jobs;
+begin
+	select jobs.* into j from jobs where id = (select job_id from attempts
+		where id = p_attempt) and owner = p_owner and finished_at is null
+		and attempt_id = p_attempt for update;
+	if not found or j.step <> 'submit' then
+		return generation_unchanged('gone', null);
+	end if;
+	update attempts set status = 'ambiguous',
+		error_message = left(p_message, 2000) where id = p_attempt
+		and status in ('submitting', 'ambiguous');
+	if not found then
+		return generation_unchanged('gone', null);
+	end if;
+	update jobs set status = 'uncertain', crash_count = 0,
+		last_error = left(p_message, 500),
+		eligible_at = now() + make_interval(secs => p_wait_s)
+		where id = j.id;
+	if p_wait_s <= 0 then
+		return generation_review(j.id, p_owner, 'submit_unknown',
+			'It is not known whether the provider took the request.');
+	end if;
+	return generation_unchanged('uncertain', j.generation_id);
+end $$;
+
+-- attempt_late: a definite answer for a generation that has already ended.
+-- Stored for the books, changes nothing else. Outcomes: stored; not_late (use
+-- the normal functions); not_found.
+create function attempt_late(p_attempt uuid, p_result jsonb,
+	p_cost_micro_usd bigint) returns text language plpgsql as $$
+declare
+	ended boolean;
+begin
+	select g.status in ('completed', 'failed', 'cancelled') into ended
+		from attempts a join generations g on g.id = a.generation_id
+		where a.id = p_attempt;
+	if not found then
+		return 'not_found';
+	elsif not ended then
+		return 'not_late';
+	end if;
+	update attempts set late_result = p_result, cost_micro_usd = coalesce(
+		p_cost_micro_usd, cost_micro_usd) where id = p_attempt;
+	return 'stored';
+end $$;
+
+-- generations_progress: what polls brought, batched. Arrays by position; null
+-- elements leave a column as it is; percent never goes back. Rows that are
+-- locked, ended or not p_owner's are left out, which costs one progress step.
+-- Returns the event to publish (not stored: the next one replaces it) and
+-- whether the user asked to cancel.
+create function generations_progress(p_owner uuid, p_ids uuid[],
+	p_progress int[], p_basis text[], p_position int[], p_eta_low_s int[],
+	p_eta_high_s int[]) returns table (generation_id uuid, version bigint,
+	event jsonb, cancel_requested boolean) language plpgsql as $$
+begin
+	return query
+	with news as (
+		select * from unnest(p_ids, p_progress, p_basis, p_position,
+			p_eta_low_s, p_eta_high_s) as n(id, progress, basis, pos, low,
+			high)
+	), held as (
+		select j.generation_id as id, j.id as job_id from jobs j
+			where j.generation_id = any (p_ids) and j.owner = p_owner
+			and j.kind = 'generate' and j.finished_at is null
+			order by j.id for update skip locked
+	), moved as (
+		update generations g set
+			progress = greatest(g.progress, least(coalesce(n.progress, 0),
+				100)),
+			progress_basis = coalesce(n.basis, g.progress_basis),
+			provider_position = n.pos, eta_low_s = n.low,
+			eta_high_s = n.high, version = g.version + 1, updated_at = now()
+		from news n join held on held.id = n.id
+		where g.id = n.id and g.status in ('processing', 'cancelling',
+			'finalizing', 'review')
+		returning g
+	)
+	select (m.g).id, (m.g).version, jsonb_build_object('type',
+		'generation.progress', 'generation_id', (m.g).id, 'user_id',
+		(m.g).user_id, 'version', (m.g).version, 'ts', ms(now()), 'data',
+		generation_data(m.g)), (m.g).status = 'cancelling' from moved m;
+end $$;
+
+-- generation_finalizing: the provider has finished; only the download, store
+-- and probe are left. A user's cancel that came too late does not stop it.
+-- Outcomes: finalizing; gone.
+create function generation_finalizing(p_job uuid, p_owner uuid,
+	p_result_url text, p_expires_ms bigint, p_response jsonb,
+	p_cost_micro_usd bigint) returns move_result language plpgsql as $$
+declare
+	j jobs;
+	g generations;
+begin
+	select * into j from jobs where id = p_job and owner = p_owner
+		and finished_at is null and step in ('submit', 'poll') for update;
+	if not found then
+		return generation_unchanged('gone', null);
+	end if;
+	select * into g from generations where id = j.generation_id for update;
+	if g.status not in ('processing', 'cancelling', 'review') then
+		return generation_unchanged('gone', null);
+	end if;
+	if g.status = 'review' then
+		perform review_leave(g.id);
+	end if;
+	update attempts set status = 'succeeded', finished_at = now(),
+		result_url = p_result_url, result_expires_at =
+		to_timestamp(p_expires_ms / 1000.0), response = coalesce(p_response,
+		response), cost_micro_usd = coalesce(p_cost_micro_usd,
+		cost_micro_usd) where id = j.attempt_id;
+	update jobs set status = 'running', step = 'download', tries = 0,
+		crash_count = 0, last_error = null where id = p_job;
+	update generations set status = 'finalizing', stage = 'download',
+		version = version + 1, updated_at = now(),
+		provider_position = null,
+		deadline_at = now() + make_interval(secs => greatest(deadline_s,
+		3600)) where id = g.id;
+	return generation_result('finalizing', g.id, 'generation.finalizing',
+		null, null);
+end $$;
+
+-- generation_result_url: a fresh link for a result being downloaded. Outcomes:
+-- ok, gone.
+create function generation_result_url(p_job uuid, p_owner uuid, p_url text,
+	p_expires_ms bigint) returns text language plpgsql as $$
+declare
+	j jobs;
+begin
+	select * into j from jobs where id = p_job and owner = p_owner
+		and finished_at is null for update;
+	if not found then
+		return 'gone';
+	end if;
+	update attempts set result_url = p_url, result_expires_at =
+		to_timestamp(p_expires_ms / 1000.0) where id = j.attempt_id;
+	return 'ok';
+end $$;
+
+-- generation_finish: files are stored; asset rows, settlement and event in one
+-- transaction. p_assets: [{id,role,kind,backend,bucket,key,mime,size_bytes,
+-- sha256 (hex),width,height,duration_ms,fps,has_audio,codec,visibility}...];
+-- p_settle: the measured price, null = the quote; never above the quote.
+-- Outcomes: completed; gone.
+create function generation_finish(p_job uuid, p_owner uuid, p_assets jsonb,
+	p_video jsonb, p_settle bigint, p_cost_micro_usd bigint)
+returns move_result language plpgsql as $$
+declare
+	j jobs;
+	g generations;
+	c charges;
+	entry bigint;
+	due bigint;
+begin
+	select * into j from jobs where id = p_job and owner = p_owner
+		and finished_at is null for update;
+	if not found then
+		return generation_unchanged('gone', null);
+	end if;
+	select * into g from generations where id = j.generation_id for update;
+	if g.status not in ('processing', 'finalizing', 'cancelling', 'review')
+	then
+		return generation_unchanged('gone', null);
+	end if;
+	if g.status = 'review' then
+		perform review_leave(g.id);
+	end if;
+	with a as (
+		insert into assets (id, user_id, kind, backend, bucket, key, mime,
+			size_bytes, sha256, width, height, duration_ms, fps, has_audio,
+			codec, visibility)
+		select coalesce(x.id, uuid7()), g.user_id, x.kind, x.backend,
+			x.bucket, x.key, x.mime, x.size_bytes, decode(x.sha256, 'hex'),
+			x.width, x.height, x.duration_ms, x.fps, x.has_audio, x.codec,
+			coalesce(x.visibility, 'private')
+		from jsonb_to_recordset(p_assets) as x(id uuid, kind text,
+			backend text, bucket text, key text, mime text,
+			size_bytes bigint, sha256 text, width int, height int,
+			duration_ms bigint, fps real, has_audio boolean, codec text,
+			visibility text)
+		returning id, key
+	)
+	insert into generation_asset (generation_id, user_id, asset_id, role,
+		ordinal)
+	select g.id, g.user_id, a.id, x.role, row_number() over
+		(partition by x.role order by a.id) - 1
+	from a join jsonb_to_recordset(p_assets) as x(key text, role text)
+		on x.key = a.key;
+
+	update jobs set status = 'succeeded', owner = null, finished_at = now(),
+		crash_count = 0, last_error = null where id = p_job;
+	update attempts set status = 'succeeded', cost_micro_usd = coalesce(
+		p_cost_micro_usd, cost_micro_usd), finished_at = coalesce(finished_at,
+		now()) where id = j.attempt_id;
+	update generations set status = 'completed', stage = null, progress = 100,
+		version = version + 1, updated_at = now(), completed_at = now(),
+		deadline_at = null, provider_position = null,
+		eta_low_s = null, eta_high_s = null, video = p_video,
+		media_state = case when exists (select from generation_asset
+			where generation_id = g.id and role = 'video') then 'stored'
+			else 'none' end,
+		video_asset_id = (select asset_id from generation_asset
+			where generation_id = g.id and role = 'video' and ordinal = 0),
+		thumbnail_asset_id = (select asset_id from generation_asset
+			where generation_id = g.id and role = 'thumbnail'
+			and ordinal = 0)
+		where id = g.id;
+	select * into strict c from charges where generation_id = g.id;
+	due := least(greatest(coalesce(p_settle, c.quote), 0), c.quote);
+	update charges set state = case when due < c.quote
+		then 'partially_refunded' else 'settled' end::charge_state,
+		refunded = c.quote - due, settled = due, settled_at = now()
+		where id = c.id;
+	entry := charge_give_back(c.id, c.user_id, c.quote - due,
+		'settle_refund', 'settled to measured use');
+	return generation_result('completed', g.id, 'generation.completed',
+		entry, user_promote(g.user_id));
+end $$;
+
+-- generation_fail: a definite failure; refunds all but p_fee in the same
+-- transaction. p_attempt may be null (nothing was sent). p_message is for the
+-- user, p_provider_message for admins. Outcomes: failed; gone.
+create function generation_fail(p_job uuid, p_owner uuid, p_class text,
+	p_code text, p_message text, p_provider_message text,
+	p_retryable boolean, p_fee bigint, p_response jsonb,
+	p_cost_micro_usd bigint) returns move_result language plpgsql as $$
+declare
+	j jobs;
+begin
+	select * into j from jobs where id = p_job and owner = p_owner
+		and finished_at is null for update;
+	if not found then
+		return generation_unchanged('gone', null);
+	end if;
+	-- A result that cannot be stored was still a success at the provider.
+	update attempts set status = case status when 'succeeded' then status
+		else 'failed' end, finished_at = coalesce(finished_at, now()),
+		error_class = p_class, error_code = p_code,
+		error_message = left(p_provider_message, 2000),
+		response = coalesce(p_response, response), cost_micro_usd = coalesce(
+		p_cost_micro_usd, cost_micro_usd) where id = j.attempt_id;
+	return generation_end(j.generation_id, 'failed', p_class, p_code,
+		p_message, left(p_provider_message, 2000), p_retryable, p_fee);
+end $$;
+
+-- generation_cancelled: the provider confirmed the stop, or nothing had been
+-- sent. Outcomes: cancelled; not_asked (nobody cancelled it); gone.
+create function generation_cancelled(p_job uuid, p_owner uuid, p_fee bigint,
+	p_cost_micro_usd bigint) returns move_result language plpgsql as $$
+declare
+	j jobs;
+	g generations;
+begin
+	select * into j from jobs where id = p_job and owner = p_owner
+		and finished_at is null for update;
+	if not found then
+		return generation_unchanged('gone', null);
+	end if;
+	select * into g from generations where id = j.generation_id for update;
+	if g.cancel_requested_at is null then
+		return generation_unchanged('not_asked', g.id);
+	end if;
+	if g.status = 'finalizing' then
+		return generation_unchanged('gone', null);
+	end if;
+	update attempts set status = 'cancelled', finished_at = now(),
+		cost_micro_usd = coalesce(p_cost_micro_usd, cost_micro_usd)
+		where id = j.attempt_id and status not in ('succeeded', 'failed');
+	return generation_end(g.id, 'cancelled', 'cancelled', 'cancelled',
+		'Cancelled.', null, true, p_fee);
+end $$;
+
+-- generation_review: outcome or money uncertain; the charge stays until
+-- review_resolve(), a late answer, or video_review_s passes. The owner keeps
+-- the job and may go on polling. Outcomes: review; gone.
+create function generation_review(p_job uuid, p_owner uuid, p_code text,
+	p_message text) returns move_result language plpgsql as $$
+declare
+	j jobs;
+begin
+	select * into j from jobs where id = p_job and owner = p_owner
+		and finished_at is null for update;
+	if not found then
+		return generation_unchanged('gone', null);
+	end if;
+	update generations set status = 'review', version = version + 1,
+		review_at = now(), updated_at = now(), error_class = 'uncertain',
+		error_code = p_code, error_message = p_message,
+		error_retryable = false where id = j.generation_id
+		and status in ('queued', 'processing', 'finalizing', 'cancelling');
+	if not found then
+		return generation_unchanged('gone', null);
+	end if;
+	update charges set state = 'in_review', reason = p_code
+		where generation_id = j.generation_id and state = 'charged';
+	return generation_result('review', j.generation_id, 'generation.review',
+		null, user_promote(j.user_id));
+end $$;
