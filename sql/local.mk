@@ -11,4 +11,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/functions/03_flow.sql \
 	sql/functions/04_generation.sql \
 	sql/functions/05_job.sql \
-	sql/functions/06_sweep.sql
+	sql/functions/06_sweep.sql \
+	sql/functions/07_worker.sql \
+	sql/functions/08_access.sql \
+	sql/functions/09_audit.sql
