@@ -1,0 +1,446 @@
+/*
+ * call.c - the life of one request: guard, route, gate, body, handler, reply.
+ * Called by libmicrohttpd (on_*) and by the functions that answer.
+ *
+ * libmicrohttpd calls on_access again and again; the phase says where we are.
+ * While somebody else has to act first the connection is suspended; then it
+ * does not notice a hang-up, so our own watcher does.
+ */
+#define LOG_MODULE "http"
+#include "http/internal.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "reeld/clock.h"
+#include "reeld/log.h"
+
+void
+call_enter(struct http_call *call, enum call_phase phase)
+{
+	call->phase = phase;
+	call->since_ms = call->server->now_ms;
+}
+
+void
+call_fire_gone(struct http_call *call)
+{
+	loop_fn *gone = call->gone;
+
+	if (gone == NULL)
+		return;
+	call->gone = NULL;
+	call->server->stats.gone++;
+	gone(call->gone_arg);
+}
+
+static void
+on_hangup(int fd, int events, void *arg)
+{
+	struct http_call *call = arg;
+
+	if (!call->suspended || call->phase == CALL_HIJACKED)
+		return;
+	call_enter(call, CALL_DEAD);
+	call_fire_gone(call);
+	call_resume(call);
+}
+
+void
+call_suspend(struct http_call *call)
+{
+	if (call->suspended)
+		return;
+	MHD_suspend_connection(call->mhd);
+	call->suspended = true;
+	if (call->phase == CALL_HIJACKED)
+		return;
+	if (call->hangup == NULL)
+		call->hangup = loop_io_new(call->server->loop, call->fd,
+		    "http hang-up", on_hangup, call);
+	loop_io_set(call->hangup, LOOP_CLOSED);
+}
+
+void
+call_resume(struct http_call *call)
+{
+	if (!call->suspended)
+		return;
+	call->suspended = false;
+	if (call->hangup != NULL)
+		loop_io_set(call->hangup, 0);
+	MHD_resume_connection(call->mhd);
+	server_kick(call->server);
+}
+
+void
+call_reset(struct http_call *call)
+{
+	void (*identity_free)(void *) = call->server->opts.on_identity_free;
+
+	if (call->identity != NULL && identity_free != NULL)
+		identity_free(call->identity);
+	call->identity = NULL;
+	body_fini(call);
+	stream_end(call);
+	if (call->response != NULL)
+		MHD_destroy_response(call->response);
+	call->response = NULL;
+	for (int i = 0; i < call->n_extra; i++)
+		free(call->extra[i]);
+	call->n_extra = 0;
+	call->n_args = 0;
+	call->route = NULL;
+	call->gone = NULL;
+	call->gate_passed = false;
+	call->close = false;
+	call->ip[0] = '\0';
+	call->etag[0] = '\0';
+	call->cache[0] = '\0';
+	call->status = 0;
+	if (call->counted) {
+		call->counted = false;
+		call->server->stats.calls--;
+		server_check_drained(call->server);
+	}
+}
+
+/* The request line is in: this is the only sight of the raw target. */
+void *
+on_target(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+	struct http_server *server = cls;
+	struct http_call *call =
+	    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+		->socket_context;
+	size_t len = target != NULL ? strlen(target) : 0;
+
+	call_reset(call);
+	call_enter(call, CALL_HEAD);
+	call->counted = true;
+	call->server->stats.calls++;
+	server->stats.requests++;
+	call->start_ns = clock_mono_ns();
+	call->route_index = server->opts.n_routes;
+	call->request_id[0] = '\0';
+	if (len + 1 > call->target_cap) {
+		call->target_cap = len + 64;
+		call->target = xrealloc(call->target, call->target_cap);
+	}
+	if (len > 0)
+		memcpy(call->target, target, len);
+	call->target[len] = '\0';
+	call->target_len = len;
+	call->url.path = call->target;
+	call->url.n_query = 0;
+	memset(&call->head, 0, sizeof call->head);
+	return call;
+}
+
+struct fields {
+	struct guard_field list[MAX_HEADERS + 1];
+	size_t n;
+};
+
+static enum MHD_Result
+on_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+    const char *value, size_t value_len)
+{
+	struct fields *fields = cls;
+
+	fields->list[fields->n++] =
+	    (struct guard_field){name, value, name_len, value_len};
+	return fields->n <= MAX_HEADERS ? MHD_YES : MHD_NO;
+}
+
+static bool
+check_head(struct http_call *call, const char *url, const char *method,
+    const char *version, struct err *err)
+{
+	struct fields fields;
+	struct guard_head head = {.method = method,
+	    .target = call->target,
+	    .version = version,
+	    .target_len = call->target_len,
+	    .fields = fields.list};
+	const union MHD_ConnectionInfo *info;
+
+	fields.n = 0;
+	MHD_get_connection_values_n(
+	    call->mhd, MHD_HEADER_KIND, on_field, &fields);
+	head.n_fields = fields.n;
+	info = MHD_get_connection_info(
+	    call->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	call->http_10 = strcmp(version, "HTTP/1.0") == 0;
+	if (!guard_check(&head, &call->head, err))
+		return false;
+	if (info == NULL ||
+	    !guard_tiled(method, url, call->target_len, version, fields.list,
+		fields.n, info->header_size))
+		return err_set_name(err, ERR_BAD_INPUT, "bad_request",
+		    "The request's head is not well formed.");
+	if (call->target_len > MAX_TARGET)
+		return err_set_name(err, ERR_BAD_INPUT, "target_too_long",
+		    "The request target is too long.");
+	return true;
+}
+
+static bool
+parse_target(struct http_call *call, struct err *err)
+{
+	size_t need = 3 * call->target_len + 8;
+
+	if (need > call->url_cap) {
+		call->url_cap = need + 256;
+		call->url_memory = xrealloc(call->url_memory, call->url_cap);
+	}
+	return url_parse(
+	    call->target, call->target_len, call->url_memory, &call->url, err);
+}
+
+static void
+run_handler(struct http_call *call)
+{
+	call_enter(call, CALL_HANDLER);
+	call->route->handler(call);
+	/* It replied, or it can be told that nobody waits any more. */
+	assert(call->response != NULL || call->gone != NULL ||
+	    call->phase == CALL_HIJACKED || call->phase == CALL_DEAD);
+}
+
+static void
+after_gate(struct http_call *call)
+{
+	struct err err;
+
+	if (!body_begin(call, &err)) {
+		call->close = call->head.has_body;
+		http_reply_err(call, &err);
+	} else if (call->head.has_body) {
+		call_enter(call, CALL_BODY);
+	} else if (!body_finish(call, &err)) {
+		http_reply_err(call, &err);
+	} else {
+		run_handler(call);
+	}
+}
+
+static void
+run_gate(struct http_call *call)
+{
+	http_gate_fn *gate = call->server->opts.gate;
+
+	call_enter(call, CALL_GATE);
+	switch (gate != NULL ? gate(call) : GATE_PASS) {
+	case GATE_PASS:
+		after_gate(call);
+		break;
+	case GATE_DONE:
+		assert(call->response != NULL);
+		break;
+	case GATE_WAIT:
+		assert(call->gone != NULL || call->gate_passed ||
+		    call->response != NULL);
+		break;
+	}
+}
+
+static void
+find_route(struct http_call *call)
+{
+	struct http_server *server = call->server;
+	struct route_match match;
+	struct err err;
+
+	router_find(server->router, call->head.method, &call->url, &match);
+	if (match.index >= 0) {
+		call->route = &server->opts.routes[match.index];
+		call->route_index = match.index;
+		call->n_args = match.n_args;
+		memcpy(call->args, match.args, sizeof match.args);
+		run_gate(call);
+	} else if (match.allow != 0) {
+		call->close = call->head.has_body;
+		if (call->head.method == HTTP_OPTIONS)
+			reply_options(call, match.allow);
+		else
+			reply_method(call, match.allow);
+	} else if (!site_serve(call)) {
+		call->close = call->head.has_body;
+		err_set(&err, ERR_NOT_FOUND, "There is nothing here.");
+		http_reply_err(call, &err);
+	}
+}
+
+static void
+begin(struct http_call *call, const char *url, const char *method,
+    const char *version)
+{
+	struct err err;
+
+	if (!check_head(call, url, method, version, &err)) {
+		call->server->stats.guard_refused++;
+		call->close = true;
+		http_reply_err(call, &err);
+	} else if (!parse_target(call, &err)) {
+		call->close = call->head.has_body;
+		http_reply_err(call, &err);
+	} else {
+		find_route(call);
+	}
+}
+
+static void
+end_body(struct http_call *call)
+{
+	struct err err;
+
+	if (body_finish(call, &err))
+		run_handler(call);
+	else
+		http_reply_err(call, &err);
+}
+
+static enum MHD_Result
+queue(struct http_call *call)
+{
+	struct MHD_Response *response = call->response;
+	enum MHD_Result ok;
+
+	call->response = NULL;
+	if (call->phase != CALL_STREAM)
+		call_enter(call, CALL_REPLY);
+	ok = MHD_queue_response(call->mhd, call->status, response);
+	MHD_destroy_response(response);
+	return ok;
+}
+
+enum MHD_Result
+on_access(void *cls, struct MHD_Connection *mhd, const char *url,
+    const char *method, const char *version, const char *data, size_t *size,
+    void **context)
+{
+	struct http_call *call = *context;
+
+	if (call == NULL)
+		return MHD_NO;
+	call->inside = true;
+	switch (call->phase) {
+	case CALL_HEAD:
+		begin(call, url, method, version);
+		break;
+	case CALL_GATE:
+		if (call->gate_passed)
+			after_gate(call);
+		break;
+	case CALL_BODY:
+		if (*size > 0) {
+			body_add(call, data, *size);
+			*size = 0;
+		} else {
+			end_body(call);
+		}
+		break;
+	default:
+		break;
+	}
+	call->inside = false;
+	if (call->phase == CALL_DEAD)
+		return MHD_NO;
+	if (call->response != NULL)
+		return queue(call);
+	if (call->phase == CALL_GATE && call->gate_passed) {
+		/* The gate passed it before it said "wait". */
+		return on_access(
+		    cls, mhd, url, method, version, data, size, context);
+	}
+	if (call->phase != CALL_BODY)
+		call_suspend(call);
+	return MHD_YES;
+}
+
+void
+call_answered(struct http_call *call)
+{
+	if (!call->inside)
+		call_resume(call);
+}
+
+void
+on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+    enum MHD_RequestTerminationCode why)
+{
+	struct http_call *call = *context;
+
+	if (call == NULL)
+		return;
+	*context = NULL;
+	stats_count(call);
+	if (call->phase != CALL_DEAD)
+		call_enter(call, CALL_DEAD);
+	call_fire_gone(call);
+	call_reset(call);
+	call_enter(call, CALL_IDLE);
+	if (call->server->draining && !call->server->freeing)
+		shutdown(call->fd, SHUT_RD);
+}
+
+void
+http_gate_pass(struct http_call *call)
+{
+	assert(call->phase == CALL_GATE && call->response == NULL);
+	call->gone = NULL;
+	call->gate_passed = true;
+	call_answered(call);
+}
+
+void
+http_on_gone(struct http_call *call, loop_fn *fn, void *arg)
+{
+	call->gone = fn;
+	call->gone_arg = arg;
+}
+
+bool
+http_hijack(struct http_call *call, int *fd, struct buf *head, struct err *err)
+{
+	struct fields fields;
+
+	assert(call->response == NULL && call->phase == CALL_HANDLER);
+	*fd = fcntl(call->fd, F_DUPFD_CLOEXEC, 3);
+	if (*fd < 0)
+		return err_set(
+		    err, ERR_UNAVAILABLE, "No room for another socket.");
+	fields.n = 0;
+	MHD_get_connection_values_n(
+	    call->mhd, MHD_HEADER_KIND, on_field, &fields);
+	buf_printf(head, "%s %s HTTP/1.1\r\n",
+	    http_method_name[call->head.method], call->target);
+	for (size_t i = 0; i < fields.n; i++) {
+		buf_add(head, fields.list[i].name, fields.list[i].name_len);
+		buf_puts(head, ": ");
+		buf_add(head, fields.list[i].value, fields.list[i].value_len);
+		buf_puts(head, "\r\n");
+	}
+	buf_puts(head, "\r\n");
+	call->gone = NULL;
+	call->status = 101;
+	call_enter(call, CALL_HIJACKED);
+	call->server->stats.hijacked++;
+	if (call->suspended && call->hangup != NULL)
+		loop_io_set(call->hangup, 0);
+	return true;
+}
+
+void
+http_hijack_done(struct http_call *call)
+{
+	if (call->phase != CALL_HIJACKED)
+		return; /* the server is going down */
+	call->server->stats.hijacked--;
+	call_enter(call, CALL_DEAD);
+	call_resume(call);
+}
