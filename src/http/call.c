@@ -96,6 +96,7 @@ call_reset(struct http_call *call)
 	call->route = NULL;
 	call->gone = NULL;
 	call->gate_passed = false;
+	call->full = false;
 	call->close = false;
 	call->ip[0] = '\0';
 	call->etag[0] = '\0';
@@ -350,8 +351,14 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 	call->inside = false;
 	if (call->phase == CALL_DEAD)
 		return MHD_NO;
-	if (call->response != NULL)
-		return queue(call);
+	if (call->response != NULL) {
+		/* A reply that is queued in the library's first call ends the
+		 * connection, so a kept-alive one waits for the second. */
+		if (call->full || call->head.has_body || call->close)
+			return queue(call);
+		call->full = true;
+		return MHD_YES;
+	}
 	if (call->phase == CALL_GATE && call->gate_passed) {
 		/* The gate passed it before it said "wait". */
 		return on_access(

@@ -171,6 +171,7 @@ struct http_call {
 	bool inside;	  /* the library's callback is on the stack */
 	bool suspended;
 	bool gate_passed;
+	bool full;   /* the library has the whole request */
 	bool close;  /* "Connection: close" on the reply */
 	bool broken; /* a body error waits for the body's end */
 	bool http_10;

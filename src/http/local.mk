@@ -5,3 +5,4 @@ libreeld_a_SOURCES += src/http/server.c src/http/call.c src/http/guard.c \
 	src/http/reply.c src/http/file.c src/http/range.c src/http/stream.c \
 	src/http/site.c src/http/stats.c src/http/internal.h \
 	include/reeld/http.h
+check_PROGRAMS += tests/unit/http_server_demo
