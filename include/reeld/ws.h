@@ -131,8 +131,9 @@ struct ws_client {
 };
 
 struct ws *ws_new(struct loop *loop, const struct ws_opts *opts);
-/* Cuts every session (on_closed runs). */
-void ws_free(struct ws *ws);
+/* Cuts every session: on_closed runs, here and now. */
+void ws_cut_all(struct ws *ws);
+void ws_free(struct ws *ws); /* cuts what is left first */
 
 /*
  * Takes over the call's socket.  False: the call was refused and has been

@@ -1,2 +1,5 @@
-# Files of src/live.
-libreeld_a_SOURCES += include/reeld/live.h
+# live: topics, snapshots, the bus; feeds WebSockets, event streams, polls.
+libreeld_a_SOURCES += src/live/live.c src/live/topic.c src/live/hub.c \
+	src/live/subs.c src/live/listener.c src/live/protocol.c \
+	src/live/sse.c src/live/wait.c src/live/objects.c src/live/bus.c src/live/link.c \
+	src/live/internal.h include/reeld/live.h

@@ -60,8 +60,8 @@ drain_check(struct ws *ws)
 	loop_defer(ws->loop, "ws drained", on_drained, ws, &ws->drain_defer);
 }
 
-static void
-cut_all(struct ws *ws)
+void
+ws_cut_all(struct ws *ws)
 {
 	struct ws_session *self;
 
@@ -72,7 +72,7 @@ cut_all(struct ws *ws)
 static void
 on_grace_over(void *arg)
 {
-	cut_all(arg);
+	ws_cut_all(arg);
 }
 
 struct ws *
@@ -117,7 +117,7 @@ ws_free(struct ws *ws)
 	if (ws == NULL)
 		return;
 	ws->drained = NULL;
-	cut_all(ws);
+	ws_cut_all(ws);
 	loop_defer_cancel(&ws->drain_defer);
 	loop_defer_cancel(&ws->flush);
 	timer_fini(&ws->flush_timer);

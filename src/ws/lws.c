@@ -152,8 +152,7 @@ ws_lws_open(struct ws *ws)
 	static const struct lws_protocols protocols[] = {
 	    {WS_PROTOCOL, on_lws, 0, 256, 0, NULL, 0},
 	    {NULL, NULL, 0, 0, 0, NULL, 0}};
-	static const struct lws_retry_bo no_idle_check = {
-	    .secs_since_valid_ping = 0xfffe, .secs_since_valid_hangup = 0xffff};
+	static const struct lws_retry_bo no_idle_check = {0};
 	struct lws_context_creation_info info = {0};
 
 	lws_set_log_level(LLL_ERR, on_log);
@@ -227,8 +226,11 @@ ws_lws_cut(struct ws_session *self)
 		lws_service_fd(self->ws->lws, &pfd);
 	else
 		close(self->fd); /* not adopted yet */
-	if (!self->dead)
-		session_gone(self);
+	if (self->dead)
+		return;
+	if (self->wsi != NULL) /* lws is still busy with it: without us */
+		lws_set_opaque_user_data(self->wsi, NULL);
+	session_gone(self);
 }
 
 void

@@ -1,0 +1,193 @@
+/*
+ * bus.c - events between instances, through one Redis channel.
+ *
+ * A message is one line of words and, for an event, its JSON:
+ *	E <instance> <version> <object or -> <topic,topic...>\n{...}
+ *	L <instance> <version> <object> <topics>\n	(too long: read it)
+ *	R <instance> user|session <id>\n		(rights went away)
+ * Redis is inside the trust boundary, but what comes from it is parsed with
+ * the same limits as anything else.
+ */
+#define LOG_MODULE "live"
+#include <stdlib.h>
+#include <string.h>
+
+#include "live/internal.h"
+#include "reeld/json.h"
+#include "reeld/log.h"
+
+bool
+bus_up(const struct live *live)
+{
+	return live->redis == NULL || !live->down;
+}
+
+static void
+send_payload(struct live *live, const struct buf *payload)
+{
+	/* When it is away the outbox sweep publishes again. */
+	if (!link_publish(live, payload->data, payload->len))
+		log_debug("msg=\"event not published: no Redis\"");
+}
+
+void
+bus_send(struct live *live, const struct live_event *event, const char *text,
+    size_t len)
+{
+	struct buf out;
+
+	if (live->redis == NULL)
+		return;
+	for (int whole = 1; whole >= 0; whole--) {
+		buf_init(&out, LIVE_MAX_PAYLOAD);
+		buf_printf(&out, "%c %s %lld %s ", whole ? 'E' : 'L',
+		    live->instance, (long long)event->version,
+		    event->object != NULL ? event->object : "-");
+		for (size_t i = 0; i < event->n_topics; i++)
+			buf_printf(
+			    &out, "%s%s", i > 0 ? "," : "", event->topics[i]);
+		buf_putc(&out, '\n');
+		if (whole)
+			buf_add(&out, text, len);
+		if (buf_ok(&out)) {
+			send_payload(live, &out);
+			whole = 0;
+		}
+		buf_fini(&out);
+	}
+}
+
+void
+bus_revoke(struct live *live, const char *what, const char *id)
+{
+	struct buf out;
+
+	if (live->redis == NULL)
+		return;
+	buf_init(&out, 256);
+	buf_printf(&out, "R %s %s %s\n", live->instance, what, id);
+	if (buf_ok(&out))
+		send_payload(live, &out);
+	buf_fini(&out);
+}
+
+/* The next word of the line; NULL at its end. */
+static char *
+word(char **at)
+{
+	char *text = strsep(at, " ");
+
+	return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+static size_t
+topics_split(char *list, const char **topics)
+{
+	struct live_topic parsed;
+	char *name;
+	size_t n = 0;
+
+	while ((name = strsep(&list, ",")) != NULL) {
+		if (n == LIVE_EVENT_TOPICS ||
+		    !live_topic_parse(name, NULL, &parsed, NULL))
+			return 0;
+		topics[n++] = name;
+	}
+	return n;
+}
+
+/* An event of another instance, as it rendered it. */
+static bool
+receive_event(
+    struct live *live, struct live_event *event, const char *text, size_t len)
+{
+	struct json_object *in, *data;
+	char *dump;
+
+	if (!json_parse(text, len, LIVE_MAX_PAYLOAD, &in, NULL))
+		return false;
+	event->type = json_text_at(in, "type");
+	data = json_obj_at(in, "data");
+	if (event->type == NULL || data == NULL) {
+		json_free(&in);
+		return false;
+	}
+	dump = json_dump_text(data);
+	event->data = dump;
+	event->data_len = strlen(dump);
+	if (event_ok(event)) {
+		live->stats.remote++;
+		hub_publish(live, event, text, len);
+	} else {
+		live->stats.bad_remote++;
+	}
+	free(dump);
+	json_free(&in);
+	return true;
+}
+
+/* Only that it is newer is known: read it. */
+static bool
+receive_long(struct live *live, const struct live_event *event)
+{
+	const char *id = event->object;
+	struct live_watch watch = {.generations = &id, .n_generations = 1};
+
+	if (id == NULL)
+		return false;
+	objects_flush(live);
+	if (live->hooks.refresh != NULL)
+		live->hooks.refresh(live->hooks.app, &watch);
+	return true;
+}
+
+static bool
+receive_line(struct live *live, char *line, const char *text, size_t len)
+{
+	struct live_event event = {0};
+	char *kind = word(&line), *instance = word(&line);
+	char *third = word(&line), *fourth = word(&line), *topics;
+
+	if (kind == NULL || instance == NULL || third == NULL || fourth == NULL)
+		return false;
+	if (str_eq(instance, live->instance))
+		return true; /* our own, told already */
+	if (str_eq(kind, "R")) {
+		struct id id;
+
+		if (!id_parse(fourth, &id))
+			return false;
+		revoke_local(live, third, id.text);
+		return true;
+	}
+	if ((topics = word(&line)) == NULL ||
+	    !str_to_i64(third, 0, INT64_MAX, &event.version))
+		return false;
+	event.object = str_eq(fourth, "-") ? NULL : fourth;
+	event.n_topics = topics_split(topics, event.topics);
+	if (event.n_topics == 0)
+		return false;
+	if (str_eq(kind, "L"))
+		return receive_long(live, &event);
+	return str_eq(kind, "E") && receive_event(live, &event, text, len);
+}
+
+void
+bus_receive(struct live *live, const char *data, size_t len)
+{
+	const char *end =
+	    len <= LIVE_MAX_PAYLOAD ? memchr(data, '\n', len) : NULL;
+	size_t line_len = end != NULL ? (size_t)(end - data) : 0;
+	char *line;
+
+	if (end == NULL || memchr(data, '\0', line_len) != NULL) {
+		live->stats.bad_remote++;
+		return;
+	}
+	line = xstrndup(data, line_len);
+	if (!receive_line(live, line, end + 1, len - line_len - 1)) {
+		live->stats.bad_remote++;
+		log_warn("msg=\"bad message on the bus\" size=%zu", len);
+	}
+	free(line);
+}
