@@ -186,7 +186,7 @@ check(struct media_thread *thread, struct work *w)
 }
 
 static bool
-ask(struct media_thread *thread, struct work *w)
+ask(struct media_thread *thread, struct work *w, bool again)
 {
 	switch (helper_call(thread->helper, w->job, unwanted, w, &w->err)) {
 	case CALL_DONE:
@@ -201,7 +201,12 @@ ask(struct media_thread *thread, struct work *w)
 		lose(thread);
 		return err_set_name(&w->err, ERR_INVALID, "media_invalid",
 		    "The file cannot be processed.");
-	case CALL_UNSENT:
+	case CALL_UNSENT: /* died while idle: not this job's fault */
+		lose(thread);
+		if (!again)
+			return get_helper(thread, w) && ask(thread, w, true);
+		return err_set_name(&w->err, ERR_UNAVAILABLE, "media_killed",
+		    "The media helper was killed.");
 	case CALL_KILLED:
 		lose(thread);
 		return err_set_name(&w->err, ERR_UNAVAILABLE, "media_killed",
@@ -217,5 +222,5 @@ void
 media_job_run(struct media_thread *thread, struct work *w)
 {
 	w->failed = w->cancelled || !prepare(w->job, &w->err) ||
-	    !get_helper(thread, w) || !ask(thread, w);
+	    !get_helper(thread, w) || !ask(thread, w, false);
 }
