@@ -14,4 +14,13 @@ nobase_dist_pkgdata_DATA += \
 	sql/functions/06_sweep.sql \
 	sql/functions/07_worker.sql \
 	sql/functions/08_access.sql \
-	sql/functions/09_audit.sql
+	sql/functions/09_audit.sql \
+	sql/functions/10_catalogue.sql \
+	sql/stmt/admin.sql \
+	sql/stmt/auth.sql \
+	sql/stmt/catalogue.sql \
+	sql/stmt/credit.sql \
+	sql/stmt/generation.sql \
+	sql/stmt/job.sql \
+	sql/stmt/live.sql \
+	sql/stmt/worker.sql

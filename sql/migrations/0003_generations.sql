@@ -112,6 +112,7 @@ create unique index generations_idem on generations (user_id, idem_key)
 	where idem_key is not null;
 create index generations_user on generations
 	(user_id, created_at desc, id desc) where deleted_at is null;
+create index generations_newest on generations (created_at desc, id desc);
 create index generations_status on generations
 	(status, created_at desc, id desc);
 create index generations_pending on generations (user_id, created_at, id)

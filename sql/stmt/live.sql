@@ -1,0 +1,17 @@
+-- The event bus: what was written and not yet published. ENGINE pool.
+
+-- name: outbox_pending (interval, int)
+select * from outbox_pending($1, $2);
+
+-- name: outbox_sent (bigint[])
+select outbox_sent as n from outbox_sent($1);
+
+-- name: live_queue_stats ()
+-- the admin:queue topic
+select provider, count(*) filter (where status = 'queued') as queued,
+	count(*) filter (where status = 'scheduled') as pending,
+	count(*) filter (where status = 'running') as running,
+	count(*) filter (where status = 'waiting') as waiting,
+	count(*) filter (where status = 'uncertain') as uncertain,
+	ms(min(eligible_at) filter (where status = 'queued')) as oldest_ms
+from jobs where finished_at is null group by provider order by provider;
