@@ -15,7 +15,10 @@ nobase_dist_pkgdata_DATA += \
 	sql/functions/07_worker.sql \
 	sql/functions/08_access.sql \
 	sql/functions/09_audit.sql \
-	sql/functions/10_catalogue.sql \
+	sql/functions/10_catalogue.sql
+
+# Statement files become an enum and a table in src/pg.
+STMT_FILES = \
 	sql/stmt/admin.sql \
 	sql/stmt/auth.sql \
 	sql/stmt/catalogue.sql \
@@ -23,4 +26,6 @@ nobase_dist_pkgdata_DATA += \
 	sql/stmt/generation.sql \
 	sql/stmt/job.sql \
 	sql/stmt/live.sql \
+	sql/stmt/system.sql \
 	sql/stmt/worker.sql
+nobase_dist_pkgdata_DATA += $(STMT_FILES)

@@ -1,1 +1,15 @@
-# Files of src/pg.
+# pg: PostgreSQL.  The statements of sql/stmt become an enum and a table.
+libreeld_a_SOURCES += src/pg/pool.c src/pg/conn.c src/pg/query.c \
+	src/pg/rows.c src/pg/error.c src/pg/internal.h src/pg/rows.h \
+	src/pg/stmt.h include/reeld/pg.h
+nodist_libreeld_a_SOURCES = src/pg/stmt_table.c src/pg/stmt_table.h
+BUILT_SOURCES += src/pg/stmt_table.h src/pg/stmt_table.c
+CLEANFILES += src/pg/stmt_table.h src/pg/stmt_table.c
+EXTRA_DIST += src/pg/stmt.awk
+
+src/pg/stmt_table.h: src/pg/stmt.awk $(STMT_FILES)
+	$(AM_V_GEN)$(MKDIR_P) src/pg && (cd $(srcdir) && $(AWK) -v out=h \
+	    -f src/pg/stmt.awk $(STMT_FILES)) > $@.tmp && mv $@.tmp $@
+src/pg/stmt_table.c: src/pg/stmt.awk $(STMT_FILES)
+	$(AM_V_GEN)$(MKDIR_P) src/pg && (cd $(srcdir) && $(AWK) -v out=c \
+	    -f src/pg/stmt.awk $(STMT_FILES)) > $@.tmp && mv $@.tmp $@

@@ -1,0 +1,352 @@
+/*
+ * conn.c - one connection: resolve, connect, set up, then a pipeline in which
+ * every query is a group of its own:
+ *
+ *	[prepare]  [set actor]  execute  sync
+ *
+ * The sync ends the group's transaction, so a failed query aborts nothing but
+ * itself.  Answers come in the order of the groups.
+ */
+#define LOG_MODULE "pg"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pg/internal.h"
+#include "reeld/log.h"
+#include "reeld/mem.h"
+
+static const char set_actor[] = "select set_config('app.uid', $1, true)";
+
+static void on_socket(int fd, int events, void *arg);
+
+static bool
+is_prepared(const struct conn *conn, enum pg_stmt stmt)
+{
+	return conn->prepared[stmt / 8] >> (stmt % 8) & 1;
+}
+
+void
+conn_close(struct conn *conn, const char *why)
+{
+	struct pg_pool *pool = conn->pool;
+	bool was_ready = conn->state == CONN_READY;
+	struct query_list lost = conn->pipeline;
+	struct pg_query *query;
+
+	resolve_cancel(&conn->resolve);
+	loop_io_free(&conn->io);
+	if (conn->pg != NULL)
+		PQfinish(conn->pg);
+	conn->pg = NULL;
+	conn->state = CONN_DOWN;
+	conn->retire = false;
+	memset(conn->prepared, 0, sizeof conn->prepared);
+	list_init(&conn->pipeline);
+	if (pool->freeing) {
+		timer_clear(&conn->timer);
+	} else {
+		conn->failures++;
+		timer_set_jitter_ms(&conn->timer,
+		    conn->failures <= 1	     ? 20
+			: conn->failures < 7 ? 50 << conn->failures
+					     : 5000,
+		    40);
+	}
+	if (was_ready)
+		pool->stats.disconnects++;
+	if (!pool->freeing && (was_ready || conn->failures == 1))
+		log_warn("pool=%s msg=%s", pool->name, log_text(why));
+	while (lost.count > 0) {
+		query = lost.first;
+		lost.first = query->next;
+		lost.count--;
+		/* It was on its way: only the database knows what became of
+		 * it. */
+		if (pool->freeing)
+			query_free(query);
+		else
+			query_fail(query, ERR_UNAVAILABLE, "db_unknown",
+			    "the database connection was lost");
+	}
+	if (!pool->freeing)
+		pool_changed(pool);
+}
+
+static void
+watch(struct conn *conn, int events)
+{
+	if (conn->io == NULL)
+		conn->io = loop_io_new(conn->pool->loop, PQsocket(conn->pg),
+		    "pg", on_socket, conn);
+	loop_io_set(conn->io, events);
+}
+
+void
+conn_flush(struct conn *conn)
+{
+	int left = PQflush(conn->pg);
+
+	if (left < 0)
+		conn_close(conn, PQerrorMessage(conn->pg));
+	else
+		watch(conn, LOOP_READ | (left > 0 ? LOOP_WRITE : 0));
+}
+
+/* The session: deadlines on the server's side, whatever the pool wants, and
+ * the statement that sets the actor. */
+static bool
+send_setup(struct conn *conn)
+{
+	struct pg_pool *pool = conn->pool;
+	char limit[32];
+	const char *values[] = {limit};
+
+	/* The server gives up a little after us: nothing runs for ever. */
+	snprintf(limit, sizeof limit, "%lld",
+	    (long long)(pool->timeout_ms + PG_GRACE_MS / 2));
+	conn->setup_left = 1;
+	return PQsetnonblocking(conn->pg, 1) == 0 &&
+	    PQenterPipelineMode(conn->pg) == 1 &&
+	    PQsendQueryParams(conn->pg,
+		"select set_config('statement_timeout', $1, false), "
+		"set_config('application_name', 'reeld', false)",
+		1, NULL, values, NULL, NULL, 0) == 1 &&
+	    (pool->session_sql == NULL ||
+		PQsendQueryParams(conn->pg, pool->session_sql, 0, NULL, NULL,
+		    NULL, NULL, 0) == 1) &&
+	    PQsendPrepare(conn->pg, "set_actor", set_actor, 1, NULL) == 1 &&
+	    PQpipelineSync(conn->pg) == 1;
+}
+
+static void
+enter_ready(struct conn *conn)
+{
+	conn->state = CONN_READY;
+	conn->failures = 0;
+	timer_clear(&conn->timer);
+	conn->pool->stats.connects++;
+	pool_changed(conn->pool);
+	pool_pump_later(conn->pool);
+}
+
+static void
+step_connect(struct conn *conn)
+{
+	switch (PQconnectPoll(conn->pg)) {
+	case PGRES_POLLING_READING:
+		/* The socket may be another one than before. */
+		loop_io_free(&conn->io);
+		watch(conn, LOOP_READ);
+		break;
+	case PGRES_POLLING_WRITING:
+		loop_io_free(&conn->io);
+		watch(conn, LOOP_WRITE);
+		break;
+	case PGRES_POLLING_OK:
+		loop_io_free(&conn->io);
+		conn->state = CONN_SETUP;
+		if (!send_setup(conn))
+			conn_close(conn, PQerrorMessage(conn->pg));
+		else
+			conn_flush(conn);
+		break;
+	case PGRES_POLLING_FAILED:
+	default:
+		conn_close(conn, PQerrorMessage(conn->pg));
+		break;
+	}
+}
+
+static void
+connect_to(struct conn *conn, const char *ip)
+{
+	const char *keys[] = {"dbname", "hostaddr", "connect_timeout", NULL};
+	const char *values[] = {conn->pool->conninfo, ip, "5", NULL};
+
+	if (ip == NULL) {
+		keys[1] = NULL;
+		values[1] = NULL;
+	}
+	conn->state = CONN_CONNECTING;
+	conn->pg = PQconnectStartParams(keys, values, 1);
+	if (conn->pg == NULL)
+		abort();
+	if (PQstatus(conn->pg) == CONNECTION_BAD) {
+		conn_close(conn, PQerrorMessage(conn->pg));
+		return;
+	}
+	/* The documentation: act as if the poll had asked for writing. */
+	watch(conn, LOOP_WRITE);
+}
+
+static void
+on_resolved(const char *ip, const struct err *err, void *arg)
+{
+	struct conn *conn = arg;
+
+	if (err != NULL)
+		conn_close(conn, err->msg);
+	else
+		connect_to(conn, ip);
+}
+
+void
+conn_open(struct conn *conn)
+{
+	timer_set_ms(&conn->timer, PG_CONNECT_MS);
+	if (conn->pool->host == NULL) {
+		connect_to(conn, NULL);
+		return;
+	}
+	conn->state = CONN_RESOLVING;
+	resolve_start(conn->pool->loop, conn->pool->host, &conn->resolve,
+	    on_resolved, conn);
+}
+
+bool
+conn_send(struct conn *conn, struct pg_query *query)
+{
+	const struct stmt_row *row = &pg_stmt_table[query->stmt];
+	const char *actor[] = {query->actor};
+	bool ok = true;
+
+	query->preparing = !is_prepared(conn, query->stmt);
+	query->setting_actor = query->actor != NULL;
+	list_add(&conn->pipeline, query);
+	if (query->preparing) {
+		ok = PQsendPrepare(conn->pg, row->name, row->sql, row->n_params,
+			 NULL) == 1;
+		conn->prepared[query->stmt / 8] |=
+		    (unsigned char)(1 << query->stmt % 8);
+	}
+	if (ok && query->setting_actor)
+		ok = PQsendQueryPrepared(
+			 conn->pg, "set_actor", 1, actor, NULL, NULL, 0) == 1;
+	ok = ok &&
+	    PQsendQueryPrepared(conn->pg, row->name, (int)query->n_values,
+		(const char *const *)query->values, NULL, NULL, 0) == 1 &&
+	    PQpipelineSync(conn->pg) == 1;
+	if (!ok)
+		conn_close(conn, PQerrorMessage(conn->pg));
+	return ok;
+}
+
+/* One result of the first group in the pipeline. */
+static void
+take_result(struct conn *conn, PGresult *result)
+{
+	struct pg_query *query = conn->pipeline.first;
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status == PGRES_PIPELINE_SYNC) {
+		PQclear(result);
+		list_take(&conn->pipeline);
+		if (query->failure != NULL && pg_error_is_stale(query->failure))
+			conn->retire = true;
+		query_answered(query);
+		return;
+	}
+	if (status == PGRES_PIPELINE_ABORTED) {
+		PQclear(result);
+		return;
+	}
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+		if (query->preparing) /* so it is not there */
+			conn->prepared[query->stmt / 8] &=
+			    (unsigned char)~(1 << query->stmt % 8);
+		if (query->failure == NULL)
+			query->failure = result;
+		else
+			PQclear(result);
+		return;
+	}
+	if (query->preparing) {
+		query->preparing = false;
+		PQclear(result);
+	} else if (query->setting_actor) {
+		query->setting_actor = false;
+		PQclear(result);
+	} else {
+		PQclear(query->result);
+		query->result = result;
+	}
+}
+
+static void
+take_setup(struct conn *conn, PGresult *result)
+{
+	ExecStatusType status = PQresultStatus(result);
+	char why[200] = "";
+
+	if (status != PGRES_PIPELINE_SYNC && status != PGRES_COMMAND_OK &&
+	    status != PGRES_TUPLES_OK)
+		str_copy(why, sizeof why, PQresultErrorMessage(result));
+	PQclear(result);
+	if (why[0] != '\0')
+		conn_close(conn, why);
+	else if (status == PGRES_PIPELINE_SYNC && --conn->setup_left == 0)
+		enter_ready(conn);
+}
+
+static void
+read_results(struct conn *conn)
+{
+	int nulls = 0;
+
+	while (conn->pg != NULL && nulls < 2 && !PQisBusy(conn->pg)) {
+		PGresult *result = PQgetResult(conn->pg);
+
+		if (result == NULL) { /* between two commands, or no more */
+			nulls++;
+			continue;
+		}
+		nulls = 0;
+		if (conn->state == CONN_SETUP) {
+			take_setup(conn, result);
+		} else if (conn->pipeline.first != NULL) {
+			take_result(conn, result);
+		} else {
+			/* Unasked for: FATAL before the server goes. */
+			char why[200];
+
+			str_copy(why, sizeof why, PQresultErrorMessage(result));
+			PQclear(result);
+			conn_close(conn, why);
+			return;
+		}
+	}
+}
+
+static void
+on_socket(int fd, int events, void *arg)
+{
+	struct conn *conn = arg;
+
+	if (conn->state == CONN_CONNECTING) {
+		step_connect(conn);
+		return;
+	}
+	if (events & LOOP_READ) {
+		if (PQconsumeInput(conn->pg) == 0) {
+			read_results(conn); /* what came before the end */
+			if (conn->pg != NULL)
+				conn_close(conn, PQerrorMessage(conn->pg));
+			return;
+		}
+		read_results(conn);
+		if (conn->pg == NULL)
+			return;
+	}
+	if (PQstatus(conn->pg) == CONNECTION_BAD) {
+		conn_close(conn, PQerrorMessage(conn->pg));
+		return;
+	}
+	if (conn->retire && conn->pipeline.first == NULL) {
+		conn_close(conn, "the schema changed: connecting again");
+		return;
+	}
+	conn_flush(conn);
+	if (conn->pool->waiting.first != NULL)
+		pool_pump_later(conn->pool);
+}

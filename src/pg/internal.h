@@ -1,0 +1,113 @@
+/* internal.h - what the files of src/pg share. */
+#ifndef PG_INTERNAL_H
+#define PG_INTERNAL_H
+
+#include <libpq-fe.h>
+
+#include "pg/stmt.h"
+#include "reeld/loop.h"
+#include "reeld/pg.h"
+#include "reeld/resolve.h"
+
+enum {
+	PG_MAX_DEPTH = 32,  /* queries in one connection's pipeline */
+	PG_MAX_RETRIES = 5, /* of a deadlocked query */
+	PG_SWEEP_MS = 100,
+	PG_CONNECT_MS = 5000,
+	PG_GRACE_MS = 2000,	/* for an orphan to drain, past its deadline */
+	PG_DOWN_WAIT_MS = 2000, /* a query's patience while nobody is there */
+};
+
+/* Linked lists of queries: a connection's pipeline, or the waiting ones. */
+struct query_list {
+	struct pg_query *first, **last;
+	int count;
+};
+
+struct pg_query {
+	struct pg_pool *pool;
+	struct pg_query **slot; /* NULL: an orphan */
+	pg_done_fn *done;
+	void *arg;
+	enum pg_stmt stmt;
+	char *actor; /* with the values in one block, or NULL */
+	char **values;
+	size_t n_values;
+	int64_t started_ms, deadline_ms;
+	int64_t started_us;
+	int tries;
+	/* While in a pipeline: which answers are still to come, in order. */
+	bool preparing, setting_actor;
+	PGresult *result;  /* the statement's own */
+	PGresult *failure; /* the first error of the group */
+	struct pg_query *next;
+};
+
+enum conn_state {
+	CONN_DOWN,
+	CONN_RESOLVING,
+	CONN_CONNECTING,
+	CONN_SETUP,
+	CONN_READY
+};
+
+struct conn {
+	struct pg_pool *pool;
+	enum conn_state state;
+	PGconn *pg;
+	struct loop_io *io;
+	struct loop_timer timer; /* connect deadline, or the pause between */
+	struct resolve *resolve;
+	int failures;
+	bool retire;	/* close when its pipeline is empty */
+	int setup_left; /* syncs until it is ready */
+	struct query_list pipeline;
+	unsigned char prepared[(PG_STMT_COUNT + 7) / 8 + 1];
+};
+
+struct pg_pool {
+	struct loop *loop;
+	char *name, *conninfo, *session_sql, *host; /* host: to be resolved */
+	int size, max_waiting;
+	int64_t timeout_ms;
+	struct conn *conns;
+	struct query_list waiting;
+	struct loop_timer sweep;
+	struct loop_defer *pump;
+	void (*on_change)(void *arg);
+	void *on_change_arg;
+	bool was_up, ever_up, freeing;
+	struct pg_stats stats;
+};
+
+/* conn.c: one connection's life. */
+void conn_open(struct conn *conn);
+void conn_close(struct conn *conn, const char *why);
+/* Puts a query into the pipeline; false when the connection broke. */
+bool conn_send(struct conn *conn, struct pg_query *query);
+void conn_flush(struct conn *conn);
+
+/* query.c: lists and ends of queries. */
+void list_init(struct query_list *list);
+void list_add(struct query_list *list, struct pg_query *query);
+void list_add_first(struct query_list *list, struct pg_query *query);
+struct pg_query *list_take(struct query_list *list);
+void list_remove(struct query_list *list, struct pg_query *query);
+void query_free(struct pg_query *query);
+/* Calls done() with the error and frees it. */
+void query_fail(struct pg_query *query, enum err_code code, const char *name,
+    const char *msg);
+/* All answers are in: done(), or once more after a deadlock. */
+void query_answered(struct pg_query *query);
+
+/* pool.c */
+void pool_pump_later(struct pg_pool *pool);
+void pool_changed(struct pg_pool *pool);
+
+/* error.c: what a failed result means. */
+void pg_error_from(const PGresult *result, struct err *err);
+bool pg_error_is_retryable(const PGresult *result);
+/* The connection's prepared statements no longer fit the schema. */
+bool pg_error_is_stale(const PGresult *result);
+
+#endif

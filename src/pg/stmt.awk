@@ -1,0 +1,72 @@
+# stmt.awk - turns sql/stmt/*.sql into an enum and a table.
+#
+#   awk -v out=h|c -f stmt.awk sql/stmt/*.sql
+#
+# A block begins with `-- name: generation_get (uuid, text)` and ends at the
+# next one; comments are dropped, the final semicolon too.
+
+function flush_block() {
+	if (name == "")
+		return
+	sub(/[ \t\n;]+$/, "", sql)
+	if (sql == "") {
+		print FILENAME ": " name ": empty statement" > "/dev/stderr"
+		failed = 1
+	}
+	names[++n] = name
+	texts[n] = sql
+	counts[n] = params
+	name = ""
+}
+
+/^-- name:/ {
+	flush_block()
+	line = $0
+	sub(/^-- name:[ \t]*/, "", line)
+	name = line
+	sub(/[ \t(].*$/, "", name)
+	if (name !~ /^[a-z][a-z0-9_]*$/ || name in seen) {
+		print FILENAME ": bad or repeated name: " name > "/dev/stderr"
+		failed = 1
+	}
+	seen[name] = 1
+	params = 0
+	if (match(line, /\(.*\)/)) {
+		list = substr(line, RSTART + 1, RLENGTH - 2)
+		gsub(/[ \t]/, "", list)
+		if (list != "")
+			params = split(list, ignored, ",")
+	}
+	sql = ""
+	next
+}
+/^[ \t]*--/ { next }
+name != "" { sql = sql $0 "\n" }
+
+END {
+	flush_block()
+	if (failed)
+		exit 1
+	if (out == "h") {
+		print "/* Made by src/pg/stmt.awk from sql/stmt. */"
+		print "#ifndef PG_STMT_TABLE_H"
+		print "#define PG_STMT_TABLE_H"
+		print "enum pg_stmt {"
+		for (i = 1; i <= n; i++)
+			print "\tSTMT_" toupper(names[i]) ","
+		print "\tPG_STMT_COUNT\n};"
+		print "#endif"
+		exit 0
+	}
+	print "/* Made by src/pg/stmt.awk from sql/stmt. */"
+	print "#include \"pg/stmt.h\"\n"
+	print "const struct stmt_row pg_stmt_table[PG_STMT_COUNT] = {"
+	for (i = 1; i <= n; i++) {
+		text = texts[i]
+		gsub(/\\/, "\\\\", text)
+		gsub(/"/, "\\\"", text)
+		gsub(/\n/, "\\n\"\n\t    \"", text)
+		printf "\t{\"%s\", %d,\n\t    \"%s\"},\n", names[i], counts[i], text
+	}
+	print "};"
+}
