@@ -25,3 +25,12 @@ tests_unit_test_media_SOURCES = tests/unit/test_media.c \
 	tests/unit/media_fix.c tests/unit/media_fix.h
 # It is run, not linked.
 EXTRA_tests_unit_test_media_DEPENDENCIES = reel-media
+
+UNIT_TESTS += tests/unit/test_image tests/unit/test_sandbox
+tests_unit_test_image_SOURCES = tests/unit/test_image.c \
+	tests/unit/media_fix.c tests/unit/media_fix.h
+tests_unit_test_image_CPPFLAGS = $(AM_CPPFLAGS) $(AV_CFLAGS)
+tests_unit_test_image_LDADD = $(MEDIA_LIBS) $(LDADD)
+EXTRA_tests_unit_test_image_DEPENDENCIES = reel-media
+tests_unit_test_sandbox_CPPFLAGS = $(AM_CPPFLAGS) $(AV_CFLAGS)
+tests_unit_test_sandbox_LDADD = $(MEDIA_LIBS) $(LDADD)

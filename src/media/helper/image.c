@@ -50,7 +50,9 @@ decode(uint8_t *data, int size, const struct image_head *head, struct err *err)
 
 	if (codec != NULL && ctx != NULL && packet != NULL && frame != NULL) {
 		ctx->thread_count = 1;
-		ctx->max_pixels = (int64_t)head->width * head->height;
+		/* Buffers are wider and higher than the picture. */
+		ctx->max_pixels =
+		    (head->width + 128LL) * (head->height + 128LL);
 		ctx->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
 		packet->data = data;
 		packet->size = size;

@@ -24,7 +24,6 @@
 
 enum { NOBODY = 65534 };
 
-static const int64_t MAX_MEMORY = 1536LL << 20;
 static const int64_t MAX_FILE = 2LL << 30;
 
 static void
@@ -39,7 +38,7 @@ static void
 set_limits(void)
 {
 #ifndef __SANITIZE_ADDRESS__
-	limit(RLIMIT_AS, MAX_MEMORY);
+	limit(RLIMIT_AS, 1536LL << 20);
 #endif
 	limit(RLIMIT_FSIZE, MAX_FILE);
 	limit(RLIMIT_NOFILE, 16);
