@@ -1,6 +1,6 @@
 -- What operators see and do. ENGINE pool: it crosses users.
 
--- name: admin_jobs (text, text, bigint, uuid, int)
+-- name: admin_jobs (text, text, bigint, uuid, bigint)
 -- provider, q (in prompt, e-mail or model), cursor (created_us, id), limit
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
@@ -16,7 +16,7 @@ where ($1::text is null or g.provider = $1)
 		+ $3::bigint * interval '1 microsecond', $4))
 order by g.created_at desc, g.id desc limit $5;
 
--- name: admin_jobs_in (text, text, text, bigint, uuid, int)
+-- name: admin_jobs_in (text, text, text, bigint, uuid, bigint)
 -- as admin_jobs, of one status, which comes first
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
@@ -25,7 +25,7 @@ select gp.*, u.email, g.provider_message, j.id as job_id,
 from generations g join generation_public gp on gp.id = g.id
 	join users u on u.id = g.user_id
 	left join jobs j on j.generation_id = g.id and j.kind = 'generate'
-where g.status = $1::generation_status
+where g.status = $1::text::generation_status
 	and ($2::text is null or g.provider = $2)
 	and ($3::text is null or position(lower($3) in lower(g.prompt)) > 0
 		or position(lower($3) in u.email) > 0 or g.model = $3)
@@ -81,7 +81,7 @@ select coalesce(-sum(amount) filter (where type = 'video_generation'), 0)
 from ledger_entry where id > (select coalesce(max(id), 0) - 1000000
 	from ledger_entry) and created_at > now() - interval '1 day';
 
--- name: admin_bulk_ids (text, text, text, text, int)
+-- name: admin_bulk_ids (text, text, text, text, bigint)
 -- statuses (comma separated), provider, model, q; what a bulk action would hit
 select g.id, g.user_id, g.status::text as status, g.credits
 from generations g where g.status::text = any (string_to_array($1, ','))
@@ -118,7 +118,7 @@ select provider_resume as outcome from provider_resume($1, $2);
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,
 	(g).* from review_resolve($1, $2, $3, $4);
 
--- name: admin_users (text, bigint, uuid, int)
+-- name: admin_users (text, bigint, uuid, bigint)
 -- q (in e-mail or name), cursor (created_us, id), limit
 select u.id, u.email, u.name, u.role::text as role, u.status::text as status,
 	u.concurrent_limit, a.balance, a.active, a.waiting,
@@ -139,7 +139,7 @@ select i.id, i.name, i.version, ms(i.started_at) as started_ms,
 	as alive, (select count(*) from jobs j where j.owner = i.id) as jobs
 from instances i order by i.started_at desc limit 100;
 
--- name: admin_audit_log (text, text, bigint, int)
+-- name: admin_audit_log (text, text, bigint, bigint)
 -- target type, target id, before id, limit
 select l.id, l.actor_id, l.actor_kind, l.action, l.target_type, l.target_id,
 	l.before, l.after, ms(l.created_at) as created_ms

@@ -18,7 +18,7 @@ select a.balance, a.active, a.waiting, coalesce((select max(id)
 	and g.remaining > 0 and g.expires_at > now()), '[]') as grants
 from accounts a where a.user_id = $1;
 
--- name: ledger_list (uuid, text, bigint, int)
+-- name: ledger_list (uuid, text, bigint, bigint)
 -- app pool: user, type, before id (cursor), limit
 select l.id, l.type::text as type, l.amount, l.balance_after, l.note,
 	ms(l.created_at) as created_ms, c.generation_id

@@ -38,7 +38,7 @@ from generation_public gp join generations g using (id)
 where gp.id = $1 and ($2::uuid is null or gp.user_id = $2)
 	and g.deleted_at is null;
 
--- name: generation_list (uuid, text, text, text, boolean, bigint, bigint, bigint, uuid, int)
+-- name: generation_list (uuid, text, text, text, boolean, bigint, bigint, bigint, uuid, bigint)
 -- app pool: user, statuses (comma separated), model, search, favourite,
 -- from_ms, to_ms, cursor (created_us, id of the last row), limit.
 -- Ask for one more than the page to know whether there is a next one.
@@ -71,7 +71,7 @@ select g.id, g.user_id, g.status::text as status, g.progress, g.version,
 	g.media_state, g.thumbnail_asset_id
 from generations g where g.id = $1 and g.deleted_at is null;
 
--- name: generation_events (uuid, uuid, bigint, int)
+-- name: generation_events (uuid, uuid, bigint, bigint)
 -- app pool: generation, user or null (engine pool), after seq, limit
 select e.seq, e.type, e.version, e.data, ms(e.created_at) as created_ms
 from events e where e.generation_id = $1
@@ -141,7 +141,7 @@ select id, user_id, kind, backend, bucket, key, name, mime, size_bytes,
 from assets where id = $1 and ($2::uuid is null or user_id = $2)
 	and deleted_at is null;
 
--- name: asset_list (uuid, text, text, bigint, uuid, int)
+-- name: asset_list (uuid, text, text, bigint, uuid, bigint)
 -- app pool: user, kind, name contains, cursor (created_us, id), limit
 select id, kind, backend, key, name, mime, size_bytes, width, height,
 	duration_ms, ms(created_at) as created_ms,
@@ -153,7 +153,7 @@ from assets where user_id = $1 and deleted_at is null and state = 'ready'
 		+ $4::bigint * interval '1 microsecond', $5))
 order by created_at desc, id desc limit $6;
 
--- name: assets_purgeable (int)
+-- name: assets_purgeable (bigint)
 -- engine pool: deleted for an hour, file still there
 select id, backend, bucket, key from assets where deleted_at is not null
 	and deleted_at < now() - interval '1 hour' and state <> 'purged'

@@ -27,7 +27,7 @@ select job_step as outcome from job_step($1, $2, $3, $4);
 -- name: job_get (uuid)
 select * from job_work where job_id = $1;
 
--- name: job_owned (uuid, uuid, int)
+-- name: job_owned (uuid, uuid, bigint)
 -- owner, after job id or null, limit
 select * from job_work where owner = $1 and job_id >
 	coalesce($2::uuid, '00000000-0000-0000-0000-000000000000')

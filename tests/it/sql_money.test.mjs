@@ -1,0 +1,274 @@
+// Credits always add up: submit, refund, settle, grants, and the audit, every
+// line of which must notice its planted fault.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { kit, sha, start } from './pg.mjs';
+
+let server;
+before(async () => { server = await start(); });
+after(async () => { await server.stop(); });
+
+async function fresh(size) {
+	const db = await server.database();
+	const conn = size ? db.pool(size) : await db.engine();
+	const k = kit(conn);
+	return { db, conn, k, route: await k.route(), owner: await k.instance() };
+}
+
+test('200 parallel submits with credits for 10: exactly 10', async () => {
+	const { k, route } = await fresh(40);
+	const u = await k.user(100);
+	const out = await Promise.all(Array.from({ length: 200 },
+		() => k.submit(u, route)));
+	const n = (o) => out.filter((r) => r.outcome === o).length;
+	assert.deepEqual([n('created'), n('insufficient')], [10, 190]);
+	assert.equal(await k.balance(u), 0);
+	assert.deepEqual(await k.audit(), {});
+});
+
+test('one key 200 times at once: one generation', async () => {
+	const { k, route } = await fresh(40);
+	const u = await k.user(1000);
+	const out = await Promise.all(Array.from({ length: 200 },
+		() => k.submit(u, route, { key: 'k1' })));
+	assert.equal(new Set(out.map((r) => r.id)).size, 1);
+	assert.equal(out.filter((r) => r.outcome === 'created').length, 1);
+	assert.equal(out.filter((r) => r.outcome === 'replayed').length, 199);
+	assert.equal(await k.balance(u), 990);
+	const other = await k.submit(u, route, { key: 'k1', body: 'other' });
+	assert.equal(other.outcome, 'mismatch');
+	assert.equal(other.id, null);
+	const foreign = await k.submit(await k.user(10), route, { key: 'k1' });
+	assert.equal(foreign.outcome, 'created');
+	assert.deepEqual(await k.audit(), {});
+});
+
+test('a key whose first call hangs answers running', async () => {
+	const { db, k, route } = await fresh();
+	const u = await k.user(100);
+	const hung = await db.engine();
+	await hung.query('begin');
+	assert.equal((await kit(hung).submit(u, route, { key: 'k' })).outcome,
+		'created');
+	assert.equal((await k.submit(u, route, { key: 'k' })).outcome, 'running');
+	await hung.query('rollback');
+	assert.equal((await k.submit(u, route, { key: 'k' })).outcome, 'created');
+	assert.equal(await k.balance(u), 90);
+});
+
+test('refused submits leave nothing behind', async () => {
+	const { k, conn, route } = await fresh();
+	const u = await k.user(100);
+	const refuse = async (want, o = {}) => assert.equal(
+		(await k.submit(o.user ?? u, o.route ?? route, o)).outcome, want);
+	await refuse('not_found', { user: randomUUID() });
+	await refuse('model_gone', { route: randomUUID() });
+	await refuse('asset_gone', { start: randomUUID() });
+	await refuse('insufficient', { credits: 101 });
+	await conn.query("update system_config set value = 'false' "
+		+ "where key = 'video_generation_enabled'");
+	await refuse('disabled');
+	await conn.query("update system_config set value = 'true' "
+		+ "where key = 'video_generation_enabled'");
+	await k.one('select user_update($1, null, null, $2, null, null)',
+		[u, 'suspended']);
+	await refuse('suspended');
+	assert.equal((await k.one('select count(*) as n from generations')).n, 0);
+	assert.equal(await k.balance(u), 100);
+});
+
+test('failure refunds once, a fee is kept, settlement only goes down',
+	async () => {
+		const { k, route, owner } = await fresh();
+		const u = await k.user(100);
+		let w = await k.at('submitted', u, route, owner);
+		const r = await k.fail(w, owner);
+		assert.equal(r.outcome, 'failed');
+		assert.equal(r.balance_event.data.balance, 100);
+		assert.equal((await k.fail(w, owner)).outcome, 'gone');
+		w = await k.at('submitted', u, route, owner);
+		await k.fail(w, owner, 4);
+		assert.equal(await k.balance(u), 96);
+		w = await k.at('submitted', u, route, owner);
+		await k.fail(w, owner, 400);
+		assert.equal(await k.balance(u), 86);
+		w = await k.at('finalizing', u, route, owner);
+		assert.equal((await k.finish(w, owner, 7)).charge_settled, 7);
+		assert.equal(await k.balance(u), 79);
+		w = await k.at('finalizing', u, route, owner);
+		assert.equal((await k.finish(w, owner, 700)).charge_settled, 10);
+		assert.equal(await k.balance(u), 69);
+		w = await k.at('submitted', u, route, owner, { credits: 0 });
+		assert.equal((await k.fail(w, owner)).outcome, 'failed');
+		assert.equal(await k.balance(u), 69);
+		assert.deepEqual(await k.audit(), {});
+	});
+
+test('expiring credits are spent first and come back', async () => {
+	const { k, conn, route, owner } = await fresh();
+	const u = await k.user(100);
+	const adjust = (amount, key, expires) => k.one('select * from '
+		+ 'credit_adjust($1, $2, $3, $4, null, null, $5)', [u, amount,
+		'bonus', key, expires]);
+	const later = new Date(Date.now() + 3600e3);
+	await adjust(6, 'g1', new Date(Date.now() + 1800e3));
+	await adjust(20, 'g2', later);
+	const left = async () => (await conn.query('select remaining from grants '
+		+ 'order by expires_at')).rows.map((r) => r.remaining);
+	const w = await k.at('submitted', u, route, owner);
+	assert.deepEqual(await left(), [0, 16]);
+	await k.fail(w, owner);
+	assert.deepEqual(await left(), [6, 20]);
+	await conn.query("update grants set expires_at = now() - interval '1 s' "
+		+ 'where credits = 20');
+	assert.equal((await k.one('select grants_expire(10) as n')).n, 1);
+	assert.equal(await k.balance(u), 106);
+	assert.deepEqual(await left(), [0, 6]);
+	await conn.query("update grants set expires_at = now() - interval '1 s'");
+	assert.equal((await k.submit(u, route, { credits: 101 })).outcome,
+		'insufficient', 'an expired grant is no money, swept or not');
+	assert.equal(await k.balance(u), 100);
+	assert.deepEqual(await k.audit(), {});
+});
+
+test('credit_adjust repeats safely and never goes below zero', async () => {
+	const { k } = await fresh(20);
+	const u = await k.user(0);
+	const adjust = (amount, key, type = 'adjustment') => k.one('select * from '
+		+ 'credit_adjust($1, $2, $3, $4, null, null, null)',
+		[u, amount, type, key]);
+	const out = await Promise.all(Array.from({ length: 50 },
+		() => adjust(30, 'top-up', 'purchase')));
+	assert.equal(out.filter((r) => r.outcome === 'adjusted').length, 1);
+	assert.equal(await k.balance(u), 30);
+	assert.equal((await adjust(31, 'top-up', 'purchase')).outcome,
+		'mismatch');
+	assert.equal((await adjust(-31, 'x')).outcome, 'insufficient');
+	assert.equal((await adjust(-5, 'x', 'bonus')).outcome, 'bad_type');
+	assert.equal((await adjust(-5, 'y')).balance, 25);
+	assert.deepEqual(await k.audit(), {});
+});
+
+test('the schema refuses what would break the books', async () => {
+	const { k, conn, route, owner } = await fresh();
+	const u = await k.user(100);
+	const w = await k.at('submitted', u, route, owner);
+	const done = await k.at('finalizing', u, route, owner);
+	await k.finish(done, owner);
+	const charge = (await k.one('select id from charges where '
+		+ 'generation_id = $1', [w.generation_id])).id;
+	const paid = (await k.one('select id from charges where '
+		+ 'generation_id = $1', [done.generation_id])).id;
+	const refuses = async (code, text, args) => {
+		await assert.rejects(conn.query(text, args), (e) => {
+			assert.equal(e.code, code, `${text}: ${e.message}`);
+			return true;
+		});
+	};
+	await refuses('P0016', 'update ledger_entry set amount = 1');
+	await refuses('P0016', 'delete from ledger_entry');
+	await refuses('P0016', 'truncate ledger_entry');
+	await refuses('P0017', 'update accounts set balance = balance + 1');
+	await refuses('23514', 'insert into ledger_entry (user_id, type, amount) '
+		+ "values ($1, 'adjustment', -1000)", [u]);
+	await refuses('23514', 'insert into ledger_entry (user_id, type, amount) '
+		+ "values ($1, 'adjustment', 0)", [u]);
+	await refuses('23505', 'insert into ledger_entry (user_id, type, amount, '
+		+ "charge_id) values ($1, 'video_generation', -10, $2)", [u, charge]);
+	await refuses('P0011', 'insert into ledger_entry (user_id, type, amount, '
+		+ "charge_id) values ($1, 'video_generation', -9, $2)", [u, charge]);
+	await refuses('P0013', 'insert into ledger_entry (user_id, type, amount, '
+		+ "charge_id) values ($1, 'video_refund', 10, $2)", [u, charge]);
+	await refuses('P0013', 'insert into ledger_entry (user_id, type, amount, '
+		+ "charge_id) values ($1, 'video_refund', 10, $2)", [u, paid]);
+	await refuses('P0014', 'insert into ledger_entry (user_id, type, amount, '
+		+ "charge_id) values ($1, 'settle_refund', 11, $2)", [u, paid]);
+	await refuses('P0018', 'update charges set quote = 1');
+	await refuses('P0018', "update charges set breakdown = '[]'");
+	await refuses('P0005', 'delete from charges');
+	await refuses('P0005', 'delete from generations');
+	await refuses('P0020', "update generations set status = 'failed', "
+		+ "error_code = 'x', completed_at = now(), version = version + 1 "
+		+ 'where id = $1', [w.generation_id]);
+	// A job without a charge is refused when the transaction commits.
+	await conn.query('begin');
+	await conn.query('insert into generations (id, user_id, mode, model_id, '
+		+ 'model, model_name, route_id, provider, prompt, spec, status, '
+		+ "credits) select $1, user_id, mode, model_id, model, model_name, "
+		+ "route_id, provider, prompt, spec, 'queued', 5 from generations "
+		+ 'limit 1', [randomUUID()]);
+	await conn.query('insert into jobs (generation_id, user_id, provider, '
+		+ "status) select id, user_id, provider, 'queued' from generations "
+		+ 'where credits = 5');
+	await refuses('P0019', 'commit');
+	assert.deepEqual(await k.audit(), {});
+});
+
+// Faults are planted by a superuser with the triggers off: as a bad restore.
+const faults = {
+	balance_drift: 'update accounts set balance = balance + 1',
+	balance_chain: 'update ledger_entry set balance_after = balance_after + 1 '
+		+ 'where id = (select min(id) from ledger_entry)',
+	balance_negative: 'alter table accounts drop constraint '
+		+ 'balance_not_negative; update accounts set balance = -1',
+	user_without_account: "insert into users (email) values ('x@y.z')",
+	job_without_charge: 'delete from grant_use; delete from ledger_entry '
+		+ 'where charge_id is not null; delete from charges',
+	charge_not_debited: "delete from ledger_entry where type = "
+		+ "'video_generation'",
+	ended_not_refunded: "delete from ledger_entry where type = "
+		+ "'video_refund'",
+	refunded_not_ended: "update generations set status = 'processing', "
+		+ "completed_at = null where status = 'failed'",
+	completed_not_settled: 'update charges set settled = null',
+	refund_over_charge: "update ledger_entry set amount = 99 where type = "
+		+ "'video_refund'",
+	refund_not_recorded: 'update charges set refunded = 0 where refunded > 0',
+	grants_over_balance: 'insert into grants (user_id, source, credits, '
+		+ "remaining, expires_at) select user_id, 'bonus', 9999, 9999, now() "
+		+ '+ interval \'1 day\' from accounts',
+	grant_use_drift: 'with g as (insert into grants (user_id, source, '
+		+ "credits, remaining, expires_at) select user_id, 'bonus', 5, 5, "
+		+ "now() + interval '1 day' from accounts returning *) insert into "
+		+ 'grant_use (charge_id, grant_id, user_id, credits) select c.id, '
+		+ 'g.id, g.user_id, 3 from g, charges c',
+	two_terminal_events: 'insert into events (type, user_id, generation_id, '
+		+ "version, data) select 'generation.failed', user_id, id, 9, '{}' "
+		+ "from generations where status = 'failed'",
+	job_status_disagrees: "update jobs set status = 'succeeded', owner = "
+		+ "null, finished_at = now() where finished_at is null",
+	job_missing: 'delete from attempts; delete from jobs where finished_at '
+		+ 'is null',
+	counters_drift: 'update accounts set active = active + 1',
+	done_without_media: "update assets set state = 'purged'",
+	past_deadline: "update generations set deadline_at = now() - interval "
+		+ "'1 hour' where status = 'processing'",
+	outbox_stuck: "update events set created_at = now() - interval '1 hour'",
+};
+
+test('the audit finds every planted fault, and knows no other line',
+	async (t) => {
+		const { db, k, route, owner } = await fresh();
+		const u = await k.user(100);
+		await k.at('submitted', u, route, owner);
+		await k.fail(await k.at('submitted', u, route, owner), owner);
+		await k.finish(await k.at('finalizing', u, route, owner), owner);
+		assert.deepEqual(await k.audit(), {});
+		const names = (await (await db.engine()).query('select name from '
+			+ 'ledger_audit()')).rows.map((r) => r.name);
+		assert.deepEqual(names.sort(), Object.keys(faults).sort());
+		const root = await db.root();
+		for (const [name, text] of Object.entries(faults)) {
+			await t.test(name, async () => {
+				await root.query('begin');
+				await root.query("set local session_replication_role = "
+					+ "'replica'");
+				await root.query(text);
+				const found = await kit(root).audit();
+				await root.query('rollback');
+				assert.ok(found[name] > 0, JSON.stringify(found));
+			});
+		}
+		assert.deepEqual(await k.audit(), {});
+	});
