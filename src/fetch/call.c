@@ -41,6 +41,7 @@ fetch_new(struct loop *loop, const struct fetch_opts *opts)
 							     : PACKAGE_NAME
 		"/" PACKAGE_VERSION);
 	fetch->max_calls = opts->max_calls > 0 ? opts->max_calls : 20000;
+	timer_init(&fetch->resume, loop, "fetch resume", multi_resume, fetch);
 	multi_init(&fetch->provider, fetch, "fetch provider", opts);
 	multi_init(&fetch->untrusted, fetch, "fetch untrusted", opts);
 	return fetch;
@@ -70,6 +71,7 @@ call_unlink(struct fetch_call *call)
 		call->next->prev = call->prev;
 	*call->slot = NULL;
 	fetch->stats.running--;
+	fetch->sinks -= call->spec.sink != NULL;
 }
 
 void
@@ -85,6 +87,7 @@ fetch_free(struct fetch *fetch)
 	}
 	multi_fini(&fetch->provider);
 	multi_fini(&fetch->untrusted);
+	timer_fini(&fetch->resume);
 	guard_fini(&fetch->guard);
 	free(fetch->ca_file);
 	free(fetch->user_agent);
@@ -134,7 +137,7 @@ hop_reset(struct fetch_call *call)
 	call->head_bytes = 0;
 	call->refused = call->too_large = call->head_full = false;
 	call->bad_range = call->encoded = call->sink_open = false;
-	call->body_seen = call->cut = false;
+	call->body_seen = call->cut = call->paused = false;
 	call->disk_errno = 0;
 }
 
@@ -198,6 +201,7 @@ fetch_start(struct fetch *fetch, struct fetch_spec *spec,
 	*slot = call;
 	fetch->stats.started++;
 	fetch->stats.running++;
+	fetch->sinks += spec->sink != NULL;
 
 	if (busy)
 		ok = err_set_name(&call->early_err, ERR_UNAVAILABLE,

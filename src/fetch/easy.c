@@ -133,6 +133,24 @@ easy_body_begin(struct fetch_call *call)
 	return call->spec.sink == NULL || open_sink(call);
 }
 
+/*
+ * libcurl reads a socket for as long as it has data, which on a fast network
+ * is the whole file.  So each download pauses after its share of a turn, and
+ * multi_resume() lets it go on in the next.
+ */
+static bool
+share_spent(struct fetch_call *call)
+{
+	struct fetch *fetch = call->fetch;
+	int64_t share = TURN_BYTES / (fetch->sinks > 0 ? fetch->sinks : 1);
+
+	if (call->turn_bytes < (share > SHARE_MIN ? share : SHARE_MIN))
+		return false;
+	call->paused = true;
+	fetch->paused = true;
+	return true;
+}
+
 static size_t
 on_body(char *data, size_t size, size_t count, void *userdata)
 {
@@ -143,12 +161,15 @@ on_body(char *data, size_t size, size_t count, void *userdata)
 
 	if (!easy_body_begin(self))
 		return 0;
+	if (self->sink_open && share_spent(self))
+		return CURL_WRITEFUNC_PAUSE;
 	self->fetch->stats.bytes_in += len;
 	if (self->sink_open) {
 		if (sink->bytes + (int64_t)len > self->max_bytes) {
 			self->too_large = true;
 			return 0;
 		}
+		self->turn_bytes += (int64_t)len;
 		if (!sink_write(sink, data, len)) {
 			self->disk_errno = errno;
 			return 0;

@@ -20,6 +20,9 @@ enum {
 	HEADERS_MAX = 200,
 	/* What we keep of an error page when a file was expected. */
 	ERROR_BODY_MAX = 64 * 1024,
+	/* Bytes all downloads together may write in one turn of the loop. */
+	TURN_BYTES = 4 << 20,
+	SHARE_MIN = 128 * 1024,
 	LOW_SPEED_BYTES = 10240,
 	RETRY_AFTER_MAX_S = 600
 };
@@ -41,6 +44,10 @@ struct fetch {
 	int max_calls;
 	bool in_curl; /* libcurl is on the stack: do not call it */
 	bool progress_due;
+	/* Downloads that had their share of this turn. */
+	struct loop_timer resume;
+	bool paused;
+	int sinks; /* calls with a sink */
 	struct fetch_call *calls;
 	struct fetch_stats stats;
 };
@@ -85,6 +92,9 @@ struct fetch_call {
 	bool body_seen; /* where the body goes is decided */
 	bool cut;	/* enough of an error page */
 	int disk_errno;
+	bool paused;
+	int64_t turn_bytes;  /* written since it was last resumed */
+	CURLcode pause_code; /* resuming it failed */
 
 	fetch_progress_fn *progress;
 	void *progress_arg;
@@ -105,6 +115,8 @@ void easy_close(struct fetch_call *call);
 bool easy_body_begin(struct fetch_call *call);
 
 /* multi.c */
+/* Timer: the next turn has come for calls that had their share. */
+void multi_resume(void *fetch);
 void multi_init(struct multi *multi, struct fetch *fetch, const char *what,
     const struct fetch_opts *opts);
 void multi_fini(struct multi *multi);

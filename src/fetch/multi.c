@@ -64,6 +64,21 @@ multi_progress(struct multi *multi)
 	}
 }
 
+/* libcurl is off the stack: now others may be called. */
+static void
+multi_after(struct multi *multi)
+{
+	struct fetch *fetch = multi->fetch;
+
+	if (fetch->paused && !timer_is_set(&fetch->resume))
+		timer_set_ms(&fetch->resume, 0);
+	if (fetch->progress_due) {
+		fetch->progress_due = false;
+		multi_progress(multi);
+	}
+	multi_drain(multi);
+}
+
 static void
 multi_act(struct multi *multi, curl_socket_t fd, int events)
 {
@@ -77,11 +92,40 @@ multi_act(struct multi *multi, curl_socket_t fd, int events)
 	if (code != CURLM_OK)
 		log_error("multi=%s code=%d msg=\"%s\"", multi->what, code,
 		    curl_multi_strerror(code));
-	if (fetch->progress_due) {
-		fetch->progress_due = false;
-		multi_progress(multi);
+	multi_after(multi);
+}
+
+void
+multi_resume(void *arg)
+{
+	struct fetch *fetch = arg;
+	struct fetch_call *call;
+
+	fetch->paused = false;
+	fetch->in_curl = true;
+	for (call = fetch->calls; call != NULL; call = call->next) {
+		call->turn_bytes = 0;
+		if (!call->paused)
+			continue;
+		call->paused = false;
+		/* Hands over what was held back, so it may fail, or pause. */
+		call->pause_code = curl_easy_pause(call->easy, CURLPAUSE_CONT);
 	}
-	multi_drain(multi);
+	fetch->in_curl = false;
+	/* Finishing one may end any other: start over after each. */
+	for (call = fetch->calls; call != NULL;) {
+		CURLcode code = call->pause_code;
+
+		call->pause_code = CURLE_OK;
+		if (code == CURLE_OK) {
+			call = call->next;
+			continue;
+		}
+		call_finish(call, code);
+		call = fetch->calls;
+	}
+	multi_after(&fetch->provider);
+	multi_after(&fetch->untrusted);
 }
 
 static void
