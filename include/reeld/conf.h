@@ -80,6 +80,7 @@ struct conf {
 	struct {
 		int64_t session_days, session_idle_days;
 		int64_t login_link_ms;
+		const char *secret;
 	} auth;
 	struct {
 		const char *emails; /* become admin at sign-in, commas */

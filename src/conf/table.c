@@ -85,6 +85,9 @@ const struct setting conf_settings[] = {
 	NULL, NULL, "A sign-in ends when unused for this long."},
     {"auth.login_link", SET_DURATION, AT(auth.login_link_ms), "1h", MINUTE,
 	168 * HOUR, NULL, NULL, "Life of a one-time sign-in link."},
+    {"auth.secret", SET_SECRET, AT(auth.secret), "", 0, 0, NULL, NULL,
+	"Signs the tokens of running jobs; the same in all instances.  Empty: "
+	"one is made and kept in storage.dir."},
     {"admin.emails", SET_TEXT, AT(admin.emails), "", 0, 0, NULL, "ADMIN_EMAILS",
 	"Who becomes admin at sign-in, with commas."},
     {"oauth.github_id", SET_TEXT, AT(oauth.github_id), "", 0, 0, NULL,

@@ -161,13 +161,13 @@ step_connect(struct conn *conn)
 static void
 connect_to(struct conn *conn, const char *ip)
 {
-	const char *keys[] = {"dbname", "hostaddr", "connect_timeout", NULL};
-	const char *values[] = {conn->pool->conninfo, ip, "5", NULL};
+	/* What comes before the conninfo is a default it may override; the
+	 * address we looked up comes after it.  GSS would look up names. */
+	const char *keys[] = {"gssencmode", "dbname", "hostaddr", NULL};
+	const char *values[] = {"disable", conn->pool->conninfo, ip, NULL};
 
-	if (ip == NULL) {
-		keys[1] = NULL;
-		values[1] = NULL;
-	}
+	if (ip == NULL)
+		keys[2] = NULL;
 	conn->state = CONN_CONNECTING;
 	conn->pg = PQconnectStartParams(keys, values, 1);
 	if (conn->pg == NULL)
