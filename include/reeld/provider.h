@@ -71,7 +71,7 @@ enum provider_state {
 	PROVIDER_BUSY,
 	PROVIDER_QUEUED,
 	PROVIDER_RUNNING,
-	PROVIDER_DONE,	  /* result_url is set */
+	PROVIDER_DONE,	  /* result_url is set (workers may have uploaded) */
 	PROVIDER_FAILED,  /* final */
 	PROVIDER_REFUSED, /* final: content policy */
 	PROVIDER_CANCELLED,

@@ -1,0 +1,72 @@
+/* internal.h - what the adapters share. */
+#ifndef REELD_PROVIDERS_INTERNAL_H
+#define REELD_PROVIDERS_INTERNAL_H
+
+#include "reeld/fetch.h"
+#include "reeld/json.h"
+#include "reeld/provider.h"
+
+/* --- common.c: verdicts ----------------------------------------------------
+ */
+
+struct provider_word {
+	const char *word; /* compared without case */
+	enum provider_state state;
+};
+/* The state of a status word; UNKNOWN for new or missing ones, which means
+ * "still going" until the deadline.  Also keeps the word in out->status. */
+enum provider_state verdict_status(struct provider_verdict *out,
+    const char *word, const struct provider_word *words, size_t n);
+/* The words most of them use: queued, processing, succeeded, ... */
+extern const struct provider_word provider_words[];
+extern const size_t provider_words_n;
+
+void verdict_fail(struct provider_verdict *out, enum provider_state state,
+    enum provider_class class, const char *code, const char *user_message);
+/* Their text, cut to fit at a character's end; NULL is fine. */
+void verdict_their_message(struct provider_verdict *out, const char *text);
+/* Puts text in place of what is there; NULL changes nothing. */
+void verdict_set_text(char **slot, const char *text);
+/* A plain sentence for the class. */
+const char *class_message(enum provider_class class);
+/* Does a text name a content refusal?  For vendors without a code. */
+bool text_names_refusal(const char *text);
+
+/*
+ * The meaning of an HTTP status that the adapter has no better word for, by
+ * the step: a submit that may have been accepted is UNKNOWN, a poll that
+ * brought no news too.  2xx means the body was not theirs.
+ */
+void verdict_http(struct provider_verdict *out, enum provider_step step,
+    const struct fetch_reply *reply);
+
+/* The reply's body as an object (JSON_FOREIGN); NULL when it is none.  The
+ * caller frees it. */
+struct json_object *reply_json(const struct fetch_reply *reply);
+
+/* --- mapping.c: our spec in their words ------------------------------------
+ */
+
+/* Writes the job's spec into body by params.input, then params.fixed.  err:
+ * the route's document is wrong, or it can't say what is asked. */
+bool provider_map(const struct provider_job *job, struct json_object *body,
+    struct err *err) REELD_MUST;
+/* Is this a route's params document?  Pointers as "#/input/duration". */
+bool provider_params_check(
+    const struct json_object *params, struct err *err) REELD_MUST;
+
+/* --- requests ---------------------------------------------------------------
+ */
+
+/* base_url of the job or the provider's default. */
+const char *
+job_base(const struct provider *self, const struct provider_job *job);
+/* A request to the provider's own origin with our limits. */
+void spec_start(const struct provider *self, const struct provider_job *job,
+    struct fetch_spec *out, const char *method, const char *url);
+/* Percent-encodes for a query value; the caller frees it. */
+char *url_encode(const char *text);
+
+extern const struct provider provider_fal, provider_worker, provider_manual;
+
+#endif
