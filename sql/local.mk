@@ -29,3 +29,4 @@ STMT_FILES = \
 	sql/stmt/system.sql \
 	sql/stmt/worker.sql
 nobase_dist_pkgdata_DATA += $(STMT_FILES)
+nobase_dist_pkgdata_DATA += sql/seed/catalogue.json

@@ -5,3 +5,4 @@ libreeld_a_SOURCES += src/providers/registry.c src/providers/common.c \
 	src/providers/internal.h include/reeld/provider.h \
 	include/reeld/webhook.h
 EXTRA_DIST += src/providers/README.md
+UNIT_TESTS += tests/unit/test_catalogue_seed
