@@ -427,6 +427,63 @@ TEST(cancel_and_free_are_silent)
 	CHECK_INT(helper_pid(), ==, 0);
 }
 
+TEST(a_cancelled_rendition_is_killed)
+{
+	struct work *slot = NULL;
+	struct media_stats stats;
+	FILE *in, *out;
+
+	draw_small();
+	draw("long.mkv",
+	    "-f lavfi -i testsrc2=s=1280x720:r=30:d=10 -pix_fmt yuv420p "
+	    "-c:v libvpx-vp9 -deadline realtime -cpu-used 8");
+	CHECK(job(FIX_PROBE, "long.mkv", NULL).ok);
+	in = fopen(fix_path("long.mkv"), "r");
+	out = fopen(fix_path("out.mp4"), "w+");
+	media_rendition_start(
+	    fix.pool, fileno(in), fileno(out), &slot, on_forbidden, NULL);
+	do {
+		media_pool_stats(fix.pool, &stats);
+	} while (stats.running == 0);
+	work_cancel(&slot);
+	CHECK(job(FIX_PROBE, "small.mp4", NULL).ok);
+	media_pool_stats(fix.pool, &stats);
+	CHECK_INT(stats.helpers_started, ==, 2); /* the first was encoding */
+	CHECK_INT(stats.helpers_lost, ==, 0);
+	fclose(in);
+	fclose(out);
+}
+
+/* Short jobs pass a rendition that waits, and all of them arrive. */
+TEST(many_jobs_on_several_helpers)
+{
+	const char *helper = getenv("REEL_MEDIA");
+	struct media_opts opts = {
+	    .threads = 3, .helper = helper != NULL ? helper : "./reel-media"};
+	struct outcome got[24] = {0};
+	struct media_stats stats;
+	char name[32];
+
+	draw_small();
+	media_pool_free(fix.pool);
+	fix.pool = media_pool_new(fix.loop, &opts);
+	for (size_t i = 0; i < nitems(got); i++) {
+		snprintf(name, sizeof name, "many%zu", i);
+		job_begin(i % 4 == 0 ? FIX_RENDITION : FIX_POSTER, "small.mp4",
+		    name, NULL, &got[i]);
+	}
+	loop_run(fix.loop);
+	for (size_t i = 0; i < nitems(got); i++) {
+		CHECK(got[i].ok);
+		CHECK_STR(got[i].result.type,
+		    i % 4 == 0 ? "video/mp4" : "image/jpeg");
+	}
+	media_pool_stats(fix.pool, &stats);
+	CHECK_INT(stats.jobs_done, ==, 24);
+	CHECK_INT(stats.helpers_lost, ==, 0);
+	CHECK_INT(stats.running + stats.waiting, ==, 0);
+}
+
 TEST(a_missing_helper_is_an_error_not_a_hang)
 {
 	struct media_opts opts = {.threads = 1, .helper = "/nonexistent"};
@@ -457,6 +514,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		a_hung_helper_is_replaced, setup_impatient, teardown),
 	    MEDIA_TEST(cancel_and_free_are_silent),
+	    MEDIA_TEST(a_cancelled_rendition_is_killed),
+	    MEDIA_TEST(many_jobs_on_several_helpers),
 	    MEDIA_TEST(a_missing_helper_is_an_error_not_a_hang),
 	};
 

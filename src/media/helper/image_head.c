@@ -1,6 +1,6 @@
 /*
  * image_head.c - what a still image says it is, read without any library:
- * kind and size, before a decoder sees a byte.  Pure; fuzzed.
+ * kind and size, before a decoder sees a byte.  Pure.
  */
 #include <ctype.h>
 #include <string.h>
