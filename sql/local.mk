@@ -23,6 +23,7 @@ STMT_FILES = \
 	sql/stmt/auth.sql \
 	sql/stmt/catalogue.sql \
 	sql/stmt/credit.sql \
+	sql/stmt/engine.sql \
 	sql/stmt/generation.sql \
 	sql/stmt/job.sql \
 	sql/stmt/live.sql \

@@ -333,8 +333,10 @@ committed(const struct step *s, const struct step_event *e)
 	case STEP_STARTING:
 		if (copy.cancel)
 			return sql(&copy, DO_CANCELLED);
-		if (copy.draining) /* nothing was sent: say so */
+		if (copy.draining) { /* nothing was sent: say so */
+			copy.requeue_counts = false;
 			return requeue(&copy, 0);
+		}
 		copy.sends++;
 		copy.sent_ms = e->now_ms;
 		return out(&copy, STEP_SENDING, DO_SEND);
@@ -375,6 +377,7 @@ db_away(const struct step *s, const struct step_event *e)
 	if (s->redo == DO_START) {
 		o.state.redo = DO_REQUEUE;
 		o.state.requeue_ms = 0;
+		o.state.requeue_counts = false;
 	}
 	return o;
 }
@@ -402,6 +405,7 @@ sent(const struct step *s, const struct step_event *e)
 		delay = backoff(2000, 0, STEP_BACKOFF_CAP_MS, e->random);
 		if (e->retry_after_ms > delay)
 			delay = e->retry_after_ms;
+		copy.requeue_counts = e->on == ON_NOT_SENT;
 		return requeue(&copy, delay);
 	default:
 		return stay(s);

@@ -144,6 +144,7 @@ struct step {
 	int64_t deadline_ms; /* no answer by then: review */
 	int64_t sent_ms;     /* of the first send, for class B's grace */
 	int64_t give_up_ms;  /* of a result that can't be fetched or stored */
+	bool requeue_counts; /* it uses up a try */
 	int64_t requeue_ms;  /* DB_WAIT: the delay to repeat */
 	char why[40];	     /* error code for DO_FAIL: static text of step.c
 				or the event's */

@@ -1,0 +1,112 @@
+/*
+ * end.c - the statements that end this process's part in a job: failed,
+ * cancelled, in review, back to the queue, parked, released.
+ */
+#define LOG_MODULE "jobs"
+#include <stdio.h>
+
+#include "jobs/internal.h"
+#include "reeld/log.h"
+
+/* The codes that step() itself decides on. */
+static const struct {
+	const char *code, *class, *user;
+	bool retry;
+} reasons[] = {
+    {"provider_unknown", "uncertain",
+	"The provider gave no clear answer; your credits were returned.", true},
+    {"provider_unreachable", "provider", "The provider could not be reached.",
+	true},
+    {"provider_cancelled", "provider", "The provider cancelled this video.",
+	true},
+    {"result_unavailable", "provider",
+	"The finished video could not be fetched from the provider.", true},
+    {"storage_unavailable", "internal",
+	"The finished video could not be stored.", true},
+};
+
+static const char *
+cost(const struct job *job)
+{
+	return job->cost_micro_usd >= 0 ? pg_num(job->cost_micro_usd) : NULL;
+}
+
+void
+end_fail(struct job *job)
+{
+	for (size_t i = 0; i < nitems(reasons); i++)
+		if (str_eq(job->state.why, reasons[i].code) &&
+		    !str_eq(job->why_code, reasons[i].code))
+			job_why(job, reasons[i].class, reasons[i].code,
+			    reasons[i].user, job->why_provider,
+			    reasons[i].retry);
+	if (job->why_code[0] == '\0')
+		job_why(job, "internal", job->state.why,
+		    "This video could not be made.", NULL, true);
+	log_info("job=%s gen=%s class=%s code=%s provider_says=%s "
+		 "msg=\"failed\"",
+	    job->id.text, job->generation.text, job->why_class,
+	    log_text(job->why_code), log_text(job->why_provider));
+	crash_point("fail.before_commit");
+	pg_query_start(job->engine->d.pg, STMT_GENERATION_FAIL,
+	    PG_ARGS(job->id.text, job->engine->instance.text, job->why_class,
+		job->why_code, job->why_user, job->why_provider,
+		pg_yes(job->why_retry), pg_num(0), NULL, cost(job)),
+	    &job->query, job_on_sql, job);
+}
+
+void
+end_cancelled(struct job *job)
+{
+	crash_point("cancel.before_commit");
+	pg_query_start(job->engine->d.pg, STMT_GENERATION_CANCELLED,
+	    PG_ARGS(
+		job->id.text, job->engine->instance.text, pg_num(0), cost(job)),
+	    &job->query, job_on_sql, job);
+}
+
+void
+end_review(struct job *job)
+{
+	pg_query_start(job->engine->d.pg, STMT_GENERATION_REVIEW,
+	    PG_ARGS(job->id.text, job->engine->instance.text, "deadline",
+		"Past its deadline without a clear answer from the "
+		"provider."),
+	    &job->query, job_on_sql, job);
+}
+
+void
+end_requeue(struct job *job, int64_t delay_ms)
+{
+	/* Only what could not be reached uses up a try. */
+	bool counts = job->state.requeue_counts;
+
+	crash_point("requeue.before_commit");
+	pg_query_start(job->engine->d.pg, STMT_JOB_REQUEUE,
+	    PG_ARGS(job->id.text, job->engine->instance.text, job->attempt.text,
+		pg_num(delay_ms), pg_yes(counts), counts ? "not_sent" : "busy",
+		NULL),
+	    &job->query, job_on_sql, job);
+}
+
+void
+end_park(struct job *job, int64_t wait_ms)
+{
+	crash_point("uncertain.before_commit");
+	pg_query_start(job->engine->d.pg, STMT_ATTEMPT_UNCERTAIN,
+	    PG_ARGS(job->attempt.text, job->engine->instance.text,
+		pg_num(wait_ms / 1000), "the answer to the submit was lost"),
+	    &job->query, job_on_sql, job);
+}
+
+void
+end_release(struct job *job)
+{
+	char ids[ID_LEN + 3];
+
+	snprintf(ids, sizeof ids, "{%s}", job->id.text);
+	crash_point("release.before_commit");
+	pg_query_start(job->engine->d.pg, STMT_JOB_RELEASE,
+	    PG_ARGS(job->engine->instance.text, ids), &job->query, job_on_sql,
+	    job);
+}

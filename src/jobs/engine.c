@@ -1,0 +1,517 @@
+/*
+ * engine.c - the engine itself: its instance row and heartbeat, the wake
+ * signal, the slots for downloads and media work, drain.
+ */
+#define LOG_MODULE "jobs"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/internal.h"
+#include "reeld/clock.h"
+#include "reeld/live.h"
+#include "reeld/log.h"
+#include "reeld/redis.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0"
+#endif
+
+#define WAKE_CHANNEL "reeld:wake"
+
+static void beat(void *arg);
+
+/* --- The instance row -------------------------------------------------------
+ */
+
+static void
+on_registered(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct engine *self = arg;
+
+	(void)rows;
+	/* A conflict is our own row: the first answer was lost. */
+	if (err != NULL && err->code != ERR_CONFLICT) {
+		log_warn("msg=%s", log_text(err->msg));
+		timer_set_jitter_ms(&self->beat, 1000, 20);
+		return;
+	}
+	self->up = true;
+	log_info("instance=%s msg=\"engine is up\"", self->instance.text);
+	timer_set_jitter_ms(&self->beat, self->d.beat_ms, 10);
+	timer_set_ms(&self->sweep, 0);
+	timer_set_jitter_ms(&self->flush, 1000, 10);
+	timer_set_ms(&self->tidy, 0);
+}
+
+static void
+drop_everything(struct engine *self)
+{
+	struct job *job;
+	bool draining = self->draining;
+
+	self->draining = true; /* no slot is handed on meanwhile */
+	while ((job = TAILQ_FIRST(&self->jobs)) != NULL)
+		job_free(job);
+	self->draining = draining;
+}
+
+static void
+on_beat(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct engine *self = arg;
+
+	if (err != NULL) {
+		log_warn("msg=%s", log_text(err->msg));
+		timer_set_jitter_ms(&self->beat, 1000, 20);
+		return;
+	}
+	if (pg_count(rows) > 0 && pg_bool(rows, 0, "alive")) {
+		timer_set_jitter_ms(&self->beat, self->d.beat_ms, 10);
+		return;
+	}
+	/* Somebody stopped us: nothing is ours.  Begin again. */
+	log_error("instance=%s msg=\"the instance row is gone\"",
+	    self->instance.text);
+	drop_everything(self);
+	self->up = false;
+	self->instance = id_new();
+	timer_set_ms(&self->beat, 0);
+}
+
+static void
+beat(void *arg)
+{
+	struct engine *self = arg;
+
+	if (self->beat_query != NULL)
+		return;
+	if (self->up)
+		pg_query_start(self->d.pg, STMT_INSTANCE_BEAT,
+		    PG_ARGS(self->instance.text), &self->beat_query, on_beat,
+		    self);
+	else
+		pg_query_start(self->d.pg, STMT_INSTANCE_START,
+		    PG_ARGS(self->instance.text, self->name, PACKAGE_VERSION),
+		    &self->beat_query, on_registered, self);
+}
+
+/* --- Hints ------------------------------------------------------------------
+ */
+
+static void
+hint(struct engine *self, const char *text)
+{
+	if (self->d.redis != NULL)
+		redis_publish(self->d.redis, WAKE_CHANNEL, text, strlen(text));
+}
+
+static void
+on_wake(void *arg)
+{
+	struct engine *self = arg;
+
+	claim_start(self);
+}
+
+static void
+wake_local(struct engine *self)
+{
+	if (self->up && !self->draining && !timer_is_set(&self->wake))
+		timer_set_ms(&self->wake, 1);
+}
+
+void
+engine_wake(struct engine *self)
+{
+	/* One hint per burst is enough. */
+	if (!timer_is_set(&self->wake))
+		hint(self, "claim");
+	wake_local(self);
+}
+
+static void
+cancel_local(struct engine *self, const char *generation)
+{
+	struct job *job = job_find(self, generation);
+
+	if (job != NULL && !job->state.cancel)
+		job_on_simple(job, ON_CANCEL);
+}
+
+static void
+hurry_local(struct engine *self, const char *generation)
+{
+	struct job *job = job_find(self, generation);
+
+	if (job != NULL)
+		job_on_simple(job, ON_HURRY);
+}
+
+void
+engine_cancel_hint(struct engine *self, const char *generation)
+{
+	char text[64];
+
+	if (job_find(self, generation) != NULL) {
+		cancel_local(self, generation);
+		return;
+	}
+	snprintf(text, sizeof text, "cancel %.36s", generation);
+	hint(self, text);
+}
+
+void
+engine_hurry(struct engine *self, const char *generation)
+{
+	char text[64];
+
+	if (job_find(self, generation) != NULL) {
+		hurry_local(self, generation);
+		return;
+	}
+	snprintf(text, sizeof text, "hurry %.36s", generation);
+	hint(self, text);
+}
+
+static void
+on_hint(const char *channel, const char *data, size_t len, void *arg)
+{
+	struct engine *self = arg;
+	char text[512];
+	struct id id;
+
+	(void)channel;
+	if (len >= sizeof text || !self->up)
+		return;
+	memcpy(text, data, len);
+	text[len] = '\0';
+	if (str_eq(text, "claim"))
+		wake_local(self);
+	else if (str_eq(text, "adopt") && !self->draining)
+		timer_set_ms(&self->tidy, (int64_t)random_below(50));
+	else if (str_starts(text, "cancel ") && id_parse(text + 7, &id))
+		cancel_local(self, id.text);
+	else if (str_starts(text, "hurry ") && id_parse(text + 6, &id))
+		hurry_local(self, id.text);
+	else if (str_starts(text, "found "))
+		hook_found(self, text + 6);
+}
+
+void
+engine_hint_found(struct engine *self, const char *text)
+{
+	char line[512];
+
+	if (hook_found(self, text))
+		return;
+	if (snprintf(line, sizeof line, "found %s", text) < (int)sizeof line)
+		hint(self, line);
+}
+
+/* --- Slots for downloads and media work
+ * --------------------------------------- */
+
+static bool
+is_heavy(enum step_do effect)
+{
+	return effect == DO_DOWNLOAD || effect == DO_PROBE ||
+	    effect == DO_STORE || effect == DO_RENDER || effect == DO_POST;
+}
+
+/* true: go on now.  false: it will be performed when a slot is free. */
+bool
+engine_slot(struct job *job, enum step_do effect)
+{
+	struct engine *self = job->engine;
+
+	if (!is_heavy(effect)) {
+		if (effect != DO_FINISH)
+			engine_slot_free(job);
+		return true;
+	}
+	if (job->has_slot)
+		return true;
+	if (self->stats.slots_used < self->d.slots) {
+		job->has_slot = true;
+		self->stats.slots_used++;
+		return true;
+	}
+	if (!job->wants_slot) {
+		job->wants_slot = true;
+		TAILQ_INSERT_TAIL(&self->slot_queue, job, slot_entry);
+		self->stats.waiting_slot++;
+	}
+	job->slot_effect = effect;
+	return false;
+}
+
+void
+engine_slot_free(struct job *job)
+{
+	struct engine *self = job->engine;
+	struct job *next;
+
+	if (job->wants_slot) {
+		job->wants_slot = false;
+		TAILQ_REMOVE(&self->slot_queue, job, slot_entry);
+		self->stats.waiting_slot--;
+	}
+	if (!job->has_slot)
+		return;
+	job->has_slot = false;
+	self->stats.slots_used--;
+	next = TAILQ_FIRST(&self->slot_queue);
+	if (next == NULL || self->draining)
+		return;
+	next->wants_slot = false;
+	TAILQ_REMOVE(&self->slot_queue, next, slot_entry);
+	self->stats.waiting_slot--;
+	next->has_slot = true;
+	self->stats.slots_used++;
+	job_perform(next, next->slot_effect, 0);
+}
+
+/* --- Life
+ * --------------------------------------------------------------------- */
+
+static void
+on_sweep(void *arg)
+{
+	struct engine *self = arg;
+
+	timer_set_jitter_ms(&self->sweep, self->d.sweep_ms, 25);
+	claim_start(self);
+}
+
+struct engine *
+engine_new(const struct engine_deps *deps)
+{
+	struct engine *self = xcalloc(1, sizeof *self);
+	struct loop *loop = deps->loop;
+
+	self->d = *deps;
+	self->name = xstrdup(deps->name != NULL ? deps->name : "");
+	if (deps->public_url != NULL && deps->public_url[0] != '\0')
+		self->public_url = xstrdup(deps->public_url);
+	self->worker_url = xstrdup(
+	    deps->worker_url != NULL ? deps->worker_url : self->public_url);
+	self->bucket = xstrdup(deps->bucket);
+	if (deps->secret != NULL && deps->secret_len > 0) {
+		self->secret = xmemdup(deps->secret, deps->secret_len);
+	} else {
+		self->d.secret_len = 32;
+		self->secret = xmalloc(32);
+		random_bytes(self->secret, 32);
+	}
+	if (self->d.max_active <= 0)
+		self->d.max_active = 20000;
+	if (self->d.slots <= 0)
+		self->d.slots = 5;
+	if (self->d.dead_ms <= 0)
+		self->d.dead_ms = 20000;
+	if (self->d.beat_ms <= 0)
+		self->d.beat_ms = self->d.dead_ms / 4;
+	if (self->d.sweep_ms <= 0)
+		self->d.sweep_ms = 1000;
+	if (self->d.download_max_bytes <= 0)
+		self->d.download_max_bytes = 1LL << 30;
+	TAILQ_INIT(&self->jobs);
+	TAILQ_INIT(&self->dirty);
+	TAILQ_INIT(&self->slot_queue);
+	self->instance = id_new();
+	buf_init(&self->sent, 1 << 20);
+	timer_init(&self->beat, loop, "engine beat", beat, self);
+	timer_init(&self->sweep, loop, "engine sweep", on_sweep, self);
+	timer_init(&self->wake, loop, "engine wake", on_wake, self);
+	timer_init(&self->flush, loop, "engine flush", progress_flush, self);
+	timer_init(&self->tidy, loop, "engine tidy", sweep_tidy, self);
+	if (self->d.redis != NULL)
+		redis_subscribe(self->d.redis, WAKE_CHANNEL, on_hint, self);
+	return self;
+}
+
+void
+engine_start(struct engine *self)
+{
+	self->started = true;
+	timer_set_ms(&self->beat, 0);
+}
+
+void
+engine_free(struct engine *self)
+{
+	struct pg_query **queries[] = {&self->beat_query, &self->claim_query,
+	    &self->flush_query, &self->clean_query, &self->check_query,
+	    &self->lost_query, &self->sent_query, &self->tidy_query,
+	    &self->cancel_query, &self->release_query, &self->stop_query,
+	    &self->push_query};
+
+	if (self == NULL)
+		return;
+	if (self->d.redis != NULL)
+		redis_subscribe(self->d.redis, WAKE_CHANNEL, NULL, NULL);
+	drop_everything(self);
+	for (size_t i = 0; i < nitems(queries); i++)
+		pg_query_cancel(queries[i]);
+	worker_push_cancel(self);
+	timer_fini(&self->beat);
+	timer_fini(&self->sweep);
+	timer_fini(&self->wake);
+	timer_fini(&self->flush);
+	timer_fini(&self->tidy);
+	timer_fini(&self->drain_timer);
+	loop_defer_cancel(&self->drain_defer);
+	buf_fini(&self->sent);
+	free(self->name);
+	free(self->public_url);
+	free(self->worker_url);
+	free(self->bucket);
+	free(self->secret);
+	free(self);
+}
+
+const struct id *
+engine_instance(const struct engine *self)
+{
+	return &self->instance;
+}
+
+const struct engine_stats *
+engine_stats(const struct engine *self)
+{
+	return &self->stats;
+}
+
+bool
+engine_is_up(const struct engine *self)
+{
+	return self->up && !self->draining;
+}
+
+void
+engine_dump(const struct engine *self)
+{
+	const struct job *job;
+
+	TAILQ_FOREACH (job, &self->jobs, entry)
+		job_dump(job);
+}
+
+/* --- Drain
+ * -------------------------------------------------------------------- */
+
+static void
+drained(struct engine *self)
+{
+	loop_fn *fn = self->drained;
+
+	timer_clear(&self->drain_timer);
+	self->drained = NULL;
+	if (fn != NULL)
+		fn(self->drained_arg);
+}
+
+static void
+on_stopped(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	(void)rows;
+	if (err != NULL)
+		log_warn("msg=%s", log_text(err->msg));
+	drained(arg);
+}
+
+static void
+on_drain_late(void *arg)
+{
+	struct engine *self = arg;
+
+	log_warn("left=%d msg=\"drain timed out\"", self->stats.active);
+	drained(self);
+}
+
+/* The last job is gone: say goodbye. */
+void
+engine_job_gone(struct engine *self)
+{
+	if (!self->draining || self->drained == NULL ||
+	    !TAILQ_EMPTY(&self->jobs) || self->release_query != NULL ||
+	    self->stop_query != NULL)
+		return;
+	timer_clear(&self->beat);
+	pg_query_cancel(&self->beat_query);
+	events_flush(self);
+	hint(self, "adopt");
+	pg_query_start(self->d.pg, STMT_INSTANCE_STOP,
+	    PG_ARGS(self->instance.text), &self->stop_query, on_stopped, self);
+}
+
+static void
+on_all_released(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct engine *self = arg;
+
+	if (err != NULL)
+		log_warn("msg=%s", log_text(err->msg));
+	else
+		self->stats.released += (uint64_t)pg_i64(rows, 0, "n");
+	hint(self, "adopt");
+	hint(self, "claim");
+	engine_job_gone(self);
+}
+
+/* Jobs that only wait are given back by one statement. */
+static void
+release_idle(struct engine *self)
+{
+	struct job *job, *next;
+	struct buf ids;
+
+	buf_init(&ids, 64 << 20);
+	buf_putc(&ids, '{');
+	for (job = TAILQ_FIRST(&self->jobs); job != NULL; job = next) {
+		enum step_phase phase = job->state.phase;
+
+		next = TAILQ_NEXT(job, entry);
+		if (phase != STEP_WAITING && phase != STEP_PARKED &&
+		    phase != STEP_POLLING && phase != STEP_RESEND) {
+			job_on_simple(job, ON_DRAIN);
+			continue;
+		}
+		buf_printf(&ids, "%s%s", ids.len > 1 ? "," : "", job->id.text);
+		job_free(job);
+	}
+	buf_putc(&ids, '}');
+	if (ids.len > 2)
+		pg_query_start(self->d.pg, STMT_JOB_RELEASE,
+		    PG_ARGS(self->instance.text, buf_str(&ids)),
+		    &self->release_query, on_all_released, self);
+	buf_fini(&ids);
+}
+
+static void
+on_drain(void *arg)
+{
+	struct engine *self = arg;
+
+	release_idle(self);
+	engine_job_gone(self);
+}
+
+void
+engine_drain(struct engine *self, int64_t timeout_ms, loop_fn *done, void *arg)
+{
+	self->drained = done;
+	self->drained_arg = arg;
+	self->draining = true;
+	timer_clear(&self->sweep);
+	timer_clear(&self->wake);
+	timer_clear(&self->tidy);
+	timer_init(&self->drain_timer, self->d.loop, "engine drain",
+	    on_drain_late, self);
+	/* A database that is away is not waited for. */
+	timer_set_ms(&self->drain_timer, self->up ? timeout_ms : 1);
+	if (self->up)
+		loop_defer(self->d.loop, "engine drain", on_drain, self,
+		    &self->drain_defer);
+}

@@ -1,0 +1,209 @@
+/* internal.h - what the files of src/jobs share. */
+#ifndef REELD_JOBS_INTERNAL_H
+#define REELD_JOBS_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include <uthash.h>
+
+#include "jobs/step.h"
+#include "pg/stmt_table.h"
+#include "reeld/crash.h"
+#include "reeld/fetch.h"
+#include "reeld/jobs.h"
+#include "reeld/media.h"
+#include "reeld/mem.h"
+#include "reeld/pg.h"
+#include "reeld/provider.h"
+#include "reeld/spec.h"
+#include "reeld/storage.h"
+
+/* Everything of one provider in this process. */
+struct lane {
+	const struct provider *provider;
+	int running;	   /* jobs here */
+	double tokens;	   /* submits that may start now */
+	int64_t filled_ms; /* when tokens was computed */
+	bool odd_status;   /* an unknown status word was logged */
+};
+
+enum { MAX_LANES = 32 };
+
+/* A file of a job on its way to the store. */
+struct job_file {
+	int fd;	       /* -1: none */
+	char temp[96]; /* its staging name, "" = anonymous or moved */
+	char key[200]; /* where it is stored, "" = not yet */
+	char type[32];
+	int64_t size_bytes;
+	char sha256[65]; /* hex, or "" */
+	int width, height;
+	struct media_info info;
+	bool probed;
+};
+
+/* One job that this process owns. */
+struct job {
+	TAILQ_ENTRY(job) entry, dirty_entry, slot_entry;
+	UT_hash_handle hh; /* by generation id */
+	struct engine *engine;
+	struct lane *lane;
+	struct step state;
+
+	struct id id, generation, user, attempt, nonce;
+	char *endpoint;
+	struct json_object *params, *refs;
+	struct gen_spec spec;
+	bool has_spec;
+	char *provider_id, *result_url;
+	bool result_needs_key;
+	int64_t result_expires_ms; /* wall clock; 0: unknown */
+	int64_t cost_micro_usd;	   /* -1: unknown */
+	int64_t deadline_s;
+	int polls, position;
+	char start_key[256], end_key[256], start_mime[64], end_mime[64];
+
+	/* Why it failed, for generation_fail. */
+	char why_class[24], why_code[64], why_user[240], why_provider[512];
+	bool why_retry;
+
+	/* Work in flight: at most one effect, so mostly one of these. */
+	struct pg_query *query;
+	struct fetch_call *call;
+	struct work *work;
+	struct storage_work *storage;
+	struct loop_timer timer;
+	struct loop_defer *defer; /* `later` is on its way */
+	struct step_event later;
+	char later_why[40];
+	enum provider_step asking; /* what `call` is */
+	struct read_image *image;  /* submit.c: an input being read */
+	void *image_data[2];
+	size_t image_len[2];
+	char *image_url[2];
+	int images_done;
+
+	struct fetch_sink sink;
+	bool has_sink;
+	int download_n; /* for staging names */
+	struct job_file video, poster, playable;
+
+	/* Progress waiting for the next flush. */
+	bool dirty;
+	int progress;
+	bool taken;	    /* a worker has it */
+	bool adopted_dirty; /* job_clean() is due */
+
+	bool has_slot, wants_slot;
+	enum step_do slot_effect;
+};
+
+TAILQ_HEAD(job_list, job);
+
+struct engine {
+	struct engine_deps d;
+	char *name, *public_url, *worker_url, *bucket;
+	void *secret;
+	struct id instance;
+	struct engine_stats stats;
+	struct job_list jobs, dirty, slot_queue;
+	struct job *by_generation; /* uthash */
+	struct lane lanes[MAX_LANES];
+	int n_lanes;
+
+	bool up, started, draining, wake_again;
+	struct loop_timer beat, sweep, wake, flush, tidy, drain_timer;
+	struct pg_query *beat_query, *claim_query, *flush_query, *clean_query,
+	    *check_query, *lost_query, *sent_query, *tidy_query, *cancel_query,
+	    *release_query, *stop_query, *push_query;
+	struct redis_call *length_call;
+	bool check_soon;
+	int64_t last_check_ms;
+	int tidy_step;
+	struct id adopt_after; /* page */
+	bool adopting;
+	struct buf sent; /* event numbers to mark, "1,2,3" */
+	int n_sent;
+
+	loop_fn *drained;
+	void *drained_arg;
+	struct loop_defer *drain_defer;
+};
+
+/* job.c */
+struct job *job_new(struct engine *engine, const struct pg_rows *rows, int row);
+void job_begin(struct job *job); /* ON_CLAIM */
+void job_free(struct job *job);
+struct job *job_find(struct engine *engine, const char *generation);
+/* The result of an effect; may free the job: nothing after it. */
+void job_on(struct job *job, struct step_event *event);
+void job_on_simple(struct job *job, enum step_on on);
+void job_on_why(struct job *job, enum step_on on, const char *why);
+/* The same, but later in this turn: for failures inside a start. */
+void job_later(struct job *job, enum step_on on, const char *why);
+/* The answer of an SQL effect (pg_done_fn). */
+void job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg);
+/* Remembers why; takes the verdict's words. */
+void job_why(struct job *job, const char *class, const char *code,
+    const char *user, const char *provider, bool retry);
+void job_why_verdict(struct job *job, const struct provider_verdict *verdict);
+void job_learn(struct job *job, struct provider_verdict *verdict);
+void job_provider(struct job *job, struct provider_job *out);
+char *job_token(const struct job *job);
+void job_file_drop(struct job *job, struct job_file *file);
+const struct provider_account *job_account(const struct job *job);
+void job_dump(const struct job *job);
+
+/* submit.c, poll.c, download.c, finish.c, end.c: one effect each. */
+void submit_attempt(struct job *job);
+void submit_send(struct job *job);
+void submit_record(struct job *job);
+void submit_images_free(struct job *job);
+void poll_start(struct job *job);
+void poll_revoke(struct job *job);
+void download_finalize(struct job *job);
+void download_start(struct job *job);
+void finish_probe(struct job *job);
+void finish_store(struct job *job);
+void finish_render(struct job *job);
+void finish_poster(struct job *job);
+void finish_commit(struct job *job);
+void end_fail(struct job *job);
+void end_cancelled(struct job *job);
+void end_review(struct job *job);
+void end_requeue(struct job *job, int64_t delay_ms);
+void end_park(struct job *job, int64_t wait_ms);
+void end_release(struct job *job);
+
+/* claim.c */
+void claim_start(struct engine *engine);
+void claim_adopt(struct engine *engine);
+struct lane *lane_find(struct engine *engine, const char *provider);
+void claim_check(struct engine *engine);
+
+/* slot.c is part of engine.c: downloads and media work at once. */
+bool engine_slot(struct job *job, enum step_do effect);
+void engine_slot_free(struct job *job);
+void job_perform(struct job *job, enum step_do effect, int64_t delay_ms);
+void engine_job_gone(struct engine *engine);
+
+/* progress.c */
+void progress_note(struct job *job, int progress, int position);
+void progress_flush(void *arg);
+
+/* events.c */
+void events_mark(struct engine *engine, const char *seqs);
+void events_flush(struct engine *engine);
+bool events_publish_json(struct engine *engine, struct json_object *event);
+
+/* hook.c, worker.c */
+bool hook_found(struct engine *engine, const char *text);
+void engine_hint_found(struct engine *engine, const char *text);
+void worker_offered(struct job *job);
+void worker_offer(struct engine *engine, int step);
+void worker_push_cancel(struct engine *engine);
+
+/* sweep.c */
+void sweep_tidy(void *arg);
+
+#endif

@@ -1,0 +1,566 @@
+/*
+ * job.c - one job in memory: made from its row, driven by step(), freed when
+ * the row is somebody else's or has ended.  Owns every slot of its work.
+ */
+#define LOG_MODULE "jobs"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "jobs/internal.h"
+#include "reeld/clock.h"
+#include "reeld/json.h"
+#include "reeld/log.h"
+
+static void
+on_timer(void *arg)
+{
+	job_on_simple(arg, ON_TIMER);
+}
+
+static enum step_class
+class_of(const struct provider *provider)
+{
+	switch (provider->recovery) {
+	case PROVIDER_RECOVER_RESUBMIT:
+		return STEP_CLASS_A;
+	case PROVIDER_RECOVER_FIND:
+		return STEP_CLASS_B;
+	case PROVIDER_RECOVER_CALLBACK:
+		return STEP_CLASS_C;
+	default:
+		return STEP_CLASS_D;
+	}
+}
+
+static enum step_from
+from_of(const char *step, const char *job_status, const char *attempt_status,
+    bool has_attempt)
+{
+	if (str_eq(step, "download") || str_eq(step, "store"))
+		return FROM_DOWNLOAD;
+	if (str_eq(step, "poll"))
+		return FROM_POLL;
+	if (str_eq(job_status, "uncertain"))
+		return FROM_PARKED;
+	if (has_attempt &&
+	    (str_eq(attempt_status, "submitting") ||
+		str_eq(attempt_status, "ambiguous")))
+		return FROM_SENDING;
+	return FROM_SUBMIT;
+}
+
+static void
+take_id(struct id *out, const char *text)
+{
+	if (text == NULL || !id_parse(text, out))
+		memset(out, 0, sizeof *out);
+}
+
+static void
+read_spec(struct job *job, const struct pg_rows *rows, int row)
+{
+	struct json_object *doc = pg_json(rows, row, "spec");
+	struct err err;
+
+	if (doc != NULL && spec_from_json(doc, &job->spec, &err)) {
+		job->has_spec = true;
+		/* The columns are the truth for text. */
+		if (job->spec.prompt == NULL)
+			job->spec.prompt =
+			    xstrdup(pg_text(rows, row, "prompt"));
+		if (job->spec.negative_prompt == NULL)
+			job->spec.negative_prompt =
+			    xstrdup(pg_text(rows, row, "negative_prompt"));
+	} else {
+		log_error("job=%s msg=%s", job->id.text,
+		    log_text(doc == NULL ? "no spec" : err.msg));
+	}
+	json_free(&doc);
+}
+
+struct job *
+job_new(struct engine *engine, const struct pg_rows *rows, int row)
+{
+	struct lane *lane = lane_find(engine, pg_text(rows, row, "provider"));
+	const struct provider_account *account;
+	struct job *job;
+	int64_t deadline_ms, now = clock_mono_ms();
+
+	if (lane == NULL)
+		return NULL;
+	job = xcalloc(1, sizeof *job);
+	job->engine = engine;
+	job->lane = lane;
+	take_id(&job->id, pg_text(rows, row, "job_id"));
+	take_id(&job->generation, pg_text(rows, row, "generation_id"));
+	take_id(&job->user, pg_text(rows, row, "user_id"));
+	take_id(&job->attempt, pg_text(rows, row, "attempt_id"));
+	take_id(&job->nonce, pg_text(rows, row, "nonce"));
+	job->endpoint = xstrdup(pg_text(rows, row, "endpoint"));
+	job->params = pg_json(rows, row, "params");
+	job->refs = pg_json(rows, row, "refs");
+	job->provider_id = xstrdup(pg_text(rows, row, "provider_job_id"));
+	job->result_url = xstrdup(pg_text(rows, row, "result_url"));
+	if (!pg_null(rows, row, "result_expires_ms"))
+		job->result_expires_ms = pg_i64(rows, row, "result_expires_ms");
+	job->deadline_s = pg_i64(rows, row, "deadline_s");
+	job->cost_micro_usd = -1;
+	job->progress = job->position = -1;
+	job->video.fd = job->poster.fd = job->playable.fd = -1;
+	if (!pg_null(rows, row, "start_key"))
+		str_copy(job->start_key, sizeof job->start_key,
+		    pg_text(rows, row, "start_key"));
+	if (!pg_null(rows, row, "end_key"))
+		str_copy(job->end_key, sizeof job->end_key,
+		    pg_text(rows, row, "end_key"));
+	if (!pg_null(rows, row, "start_mime"))
+		str_copy(job->start_mime, sizeof job->start_mime,
+		    pg_text(rows, row, "start_mime"));
+	if (!pg_null(rows, row, "end_mime"))
+		str_copy(job->end_mime, sizeof job->end_mime,
+		    pg_text(rows, row, "end_mime"));
+	job->adopted_dirty = pg_i64(rows, row, "crash_count") > 0;
+	read_spec(job, rows, row);
+	timer_init(&job->timer, engine->d.loop, "job", on_timer, job);
+
+	deadline_ms = now + job->deadline_s * 1000;
+	if (!pg_null(rows, row, "attempt_id") &&
+	    !pg_null(rows, row, "deadline_ms"))
+		deadline_ms =
+		    now + pg_i64(rows, row, "deadline_ms") - clock_wall_ms();
+	account = job_account(job);
+	step_init(&job->state,
+	    from_of(pg_text(rows, row, "step"),
+		pg_text(rows, row, "job_status"),
+		pg_text(rows, row, "attempt_status"), id_is_set(&job->attempt)),
+	    class_of(lane->provider),
+	    account != NULL && account->poll_ms > 0 ? account->poll_ms
+						    : lane->provider->poll_ms,
+	    lane->provider->transport == PROVIDER_WORKER ||
+		provider_has_step(lane->provider, PROVIDER_STEP_CANCEL),
+	    str_eq(pg_text(rows, row, "status"), "cancelling"), deadline_ms);
+	job->state.reviewed = str_eq(pg_text(rows, row, "status"), "review");
+
+	TAILQ_INSERT_TAIL(&engine->jobs, job, entry);
+	HASH_ADD_KEYPTR(
+	    hh, engine->by_generation, job->generation.text, ID_LEN, job);
+	lane->running++;
+	engine->stats.active++;
+	return job;
+}
+
+void
+job_file_drop(struct job *job, struct job_file *file)
+{
+	if (file->temp[0] != '\0')
+		storage_temp_drop(job->engine->d.storage, file->temp);
+	if (file->fd >= 0)
+		close(file->fd);
+	memset(file, 0, sizeof *file);
+	file->fd = -1;
+}
+
+/* Nothing of it is in flight any more. */
+static void
+halt(struct job *job)
+{
+	timer_clear(&job->timer);
+	loop_defer_cancel(&job->defer);
+	pg_query_cancel(&job->query);
+	fetch_cancel(&job->call);
+	work_cancel(&job->work);
+	storage_cancel(&job->storage);
+}
+
+void
+job_free(struct job *job)
+{
+	struct engine *engine;
+
+	if (job == NULL)
+		return;
+	engine = job->engine;
+	halt(job);
+	submit_images_free(job);
+	timer_fini(&job->timer);
+	engine_slot_free(job);
+	if (job->dirty)
+		TAILQ_REMOVE(&engine->dirty, job, dirty_entry);
+	TAILQ_REMOVE(&engine->jobs, job, entry);
+	HASH_DELETE(hh, engine->by_generation, job);
+	job->lane->running--;
+	engine->stats.active--;
+	if (job->has_sink)
+		fetch_sink_fini(&job->sink);
+	job_file_drop(job, &job->video);
+	job_file_drop(job, &job->poster);
+	job_file_drop(job, &job->playable);
+	json_free(&job->params);
+	json_free(&job->refs);
+	if (job->has_spec)
+		spec_fini(&job->spec);
+	free(job->endpoint);
+	free(job->provider_id);
+	free(job->result_url);
+	free(job);
+	engine_job_gone(engine);
+}
+
+struct job *
+job_find(struct engine *engine, const char *generation)
+{
+	struct job *job = NULL;
+
+	if (generation != NULL)
+		HASH_FIND(hh, engine->by_generation, generation,
+		    strlen(generation), job);
+	return job;
+}
+
+const struct provider_account *
+job_account(const struct job *job)
+{
+	const struct engine_deps *d = &job->engine->d;
+
+	return d->account == NULL
+	    ? NULL
+	    : d->account(d->account_arg, job->lane->provider->name);
+}
+
+/* The attempt's own secret: in its callback URL and for its worker. */
+char *
+job_token(const struct job *job)
+{
+	const struct engine *engine = job->engine;
+	uint8_t mac[32];
+	char *text = xmalloc(48);
+
+	hmac_sha256(engine->secret, engine->d.secret_len, job->attempt.text,
+	    ID_LEN, mac);
+	b64url_encode(text, mac, sizeof mac);
+	return text;
+}
+
+/* Everything borrowed from the job; callback_url is the caller's to free. */
+void
+job_provider(struct job *job, struct provider_job *out)
+{
+	const struct provider_account *account = job_account(job);
+
+	memset(out, 0, sizeof *out);
+	out->generation_id = job->generation.text;
+	out->attempt_id = job->attempt.text;
+	out->user_id = job->user.text;
+	out->nonce = job->nonce.text;
+	out->spec = &job->spec;
+	out->endpoint = job->endpoint;
+	out->params = job->params;
+	out->now_ms = clock_wall_ms();
+	out->provider_id = job->provider_id;
+	out->refs = job->refs;
+	out->polls = job->polls;
+	if (account != NULL) {
+		out->base_url = account->base_url;
+		out->key = account->key;
+		out->allow_private = account->allow_private;
+	}
+}
+
+void
+job_why(struct job *job, const char *class, const char *code, const char *user,
+    const char *provider, bool retry)
+{
+	str_copy(job->why_class, sizeof job->why_class, class);
+	str_copy(job->why_code, sizeof job->why_code, code);
+	str_copy(job->why_user, sizeof job->why_user, user);
+	str_copy(job->why_provider, sizeof job->why_provider,
+	    provider != NULL ? provider : "");
+	job->why_retry = retry;
+}
+
+void
+job_why_verdict(struct job *job, const struct provider_verdict *verdict)
+{
+	job_why(job,
+	    verdict->class != PROVIDER_CLASS_NONE
+		? provider_class_name(verdict->class)
+		: "provider",
+	    verdict->code[0] != '\0' ? verdict->code : "provider_failed",
+	    verdict->user_message[0] != '\0'
+		? verdict->user_message
+		: "The provider could not make this video.",
+	    verdict->provider_message, verdict->may_retry);
+}
+
+/* Keeps what a reply brought. */
+void
+job_learn(struct job *job, struct provider_verdict *verdict)
+{
+	if (verdict->provider_id != NULL) {
+		free(job->provider_id);
+		job->provider_id = verdict->provider_id;
+		verdict->provider_id = NULL;
+	}
+	if (verdict->refs != NULL) {
+		json_free(&job->refs);
+		job->refs = verdict->refs;
+		verdict->refs = NULL;
+	}
+	if (verdict->result_url != NULL) {
+		free(job->result_url);
+		job->result_url = verdict->result_url;
+		verdict->result_url = NULL;
+		job->result_needs_key = verdict->result_needs_key;
+		job->result_expires_ms = verdict->result_expires_ms;
+	}
+	if (verdict->cost_micro_usd >= 0)
+		job->cost_micro_usd = verdict->cost_micro_usd;
+}
+
+void
+job_perform(struct job *job, enum step_do effect, int64_t delay_ms)
+{
+	switch (effect) {
+	case DO_NOTHING:
+		break;
+	case DO_START:
+		submit_attempt(job);
+		break;
+	case DO_SEND:
+		submit_send(job);
+		break;
+	case DO_RECORD:
+		submit_record(job);
+		break;
+	case DO_PARK:
+		end_park(job, delay_ms);
+		break;
+	case DO_WAIT:
+		timer_set_ms(&job->timer, delay_ms);
+		break;
+	case DO_POLL:
+		poll_start(job);
+		break;
+	case DO_REVOKE:
+		poll_revoke(job);
+		break;
+	case DO_FINALIZE:
+		download_finalize(job);
+		break;
+	case DO_DOWNLOAD:
+		download_start(job);
+		break;
+	case DO_PROBE:
+		finish_probe(job);
+		break;
+	case DO_STORE:
+		finish_store(job);
+		break;
+	case DO_RENDER:
+		finish_render(job);
+		break;
+	case DO_POST:
+		finish_poster(job);
+		break;
+	case DO_FINISH:
+		finish_commit(job);
+		break;
+	case DO_FAIL:
+		end_fail(job);
+		break;
+	case DO_CANCELLED:
+		end_cancelled(job);
+		break;
+	case DO_REVIEW:
+		end_review(job);
+		break;
+	case DO_REQUEUE:
+		end_requeue(job, delay_ms);
+		break;
+	case DO_RELEASE:
+		end_release(job);
+		break;
+	case DO_DROP:
+		job_free(job);
+		break;
+	case STEP_DOS:
+		assert(!"no such effect");
+	}
+}
+
+void
+job_on(struct job *job, struct step_event *event)
+{
+	enum step_phase was = job->state.phase;
+	struct step_out o;
+
+	event->now_ms = clock_mono_ms();
+	event->random = random_below(UINT32_MAX);
+	o = step(&job->state, event);
+	if (o.state.phase != was || o.effect != DO_NOTHING)
+		log_debug("job=%s gen=%s on=%s from=%s to=%s do=%s "
+			  "delay_ms=%" PRId64,
+		    job->id.text, job->generation.text, step_on_name(event->on),
+		    step_phase_name(was), step_phase_name(o.state.phase),
+		    step_do_name(o.effect), o.delay_ms);
+	job->state = o.state;
+	if (o.effect == DO_NOTHING)
+		return;
+	halt(job);
+	if (event->on == ON_LOST) {
+		job->engine->stats.lease_lost++;
+		job->engine->check_soon = true;
+	}
+	if (engine_slot(job, o.effect))
+		job_perform(job, o.effect, o.delay_ms);
+}
+
+void
+job_on_simple(struct job *job, enum step_on on)
+{
+	struct step_event event = {.on = on};
+
+	job_on(job, &event);
+}
+
+void
+job_on_why(struct job *job, enum step_on on, const char *why)
+{
+	struct step_event event = {.on = on, .why = why};
+
+	job_on(job, &event);
+}
+
+static void
+on_later(void *arg)
+{
+	struct job *job = arg;
+	struct step_event event = job->later;
+
+	event.why = job->later_why;
+	job_on(job, &event);
+}
+
+void
+job_later(struct job *job, enum step_on on, const char *why)
+{
+	memset(&job->later, 0, sizeof job->later);
+	job->later.on = on;
+	str_copy(job->later_why, sizeof job->later_why, why ? why : "");
+	loop_defer_cancel(&job->defer);
+	loop_defer(
+	    job->engine->d.loop, "job later", on_later, job, &job->defer);
+}
+
+void
+job_begin(struct job *job)
+{
+	job_on_simple(job, ON_CLAIM);
+}
+
+static const char *
+point_of(enum step_do what)
+{
+	switch (what) {
+	case DO_START:
+		return "submit.after_attempt_commit";
+	case DO_RECORD:
+		return "submit.recorded";
+	case DO_PARK:
+		return "uncertain.after_commit";
+	case DO_FINALIZE:
+		return "finalize.after_commit";
+	case DO_FINISH:
+		return "finish.after_commit";
+	case DO_FAIL:
+		return "fail.after_commit";
+	case DO_CANCELLED:
+		return "cancel.after_commit";
+	case DO_REVIEW:
+		return "review.after_commit";
+	case DO_REQUEUE:
+		return "requeue.after_commit";
+	default:
+		return "release.after_commit";
+	}
+}
+
+static void
+count(struct engine_stats *stats, enum step_do what)
+{
+	switch (what) {
+	case DO_FINISH:
+		stats->completed++;
+		break;
+	case DO_FAIL:
+		stats->failed++;
+		break;
+	case DO_CANCELLED:
+		stats->cancelled++;
+		break;
+	case DO_REVIEW:
+		stats->reviewed++;
+		break;
+	case DO_REQUEUE:
+		stats->requeued++;
+		break;
+	case DO_RELEASE:
+		stats->released++;
+		break;
+	default:
+		break;
+	}
+}
+
+void
+job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct job *job = arg;
+	enum step_do what = job->state.redo;
+	const char *outcome;
+
+	if (err != NULL || pg_count(rows) < 1) {
+		log_warn("job=%s do=%s msg=%s", job->id.text,
+		    step_do_name(what),
+		    log_text(err != NULL ? err->msg : "no answer"));
+		job->engine->stats.db_retries++;
+		job_on_simple(job, ON_DB_AWAY);
+		return;
+	}
+	outcome = what == DO_RELEASE ? "released" : pg_text(rows, 0, "outcome");
+	crash_point(point_of(what));
+	if (what != DO_RELEASE)
+		engine_publish(job->engine, rows, 0);
+	if (str_eq(outcome, "gone") && what != DO_REVIEW) {
+		job_on_simple(job, ON_LOST);
+		return;
+	}
+	if (str_eq(outcome, "exhausted")) {
+		job_why(job, "provider", "provider_unreachable",
+		    "The provider could not be reached.", NULL, true);
+		job_on_simple(job, ON_EXHAUSTED);
+		return;
+	}
+	if (what == DO_RECORD &&
+	    job->lane->provider->transport == PROVIDER_WORKER)
+		worker_offered(job);
+	if (str_eq(outcome, "cancelling"))
+		job->state.cancel = true;
+	count(&job->engine->stats, what);
+	job_on_simple(job, ON_COMMITTED);
+}
+
+void
+job_dump(const struct job *job)
+{
+	log_info("job=%s gen=%s attempt=%s provider=%s phase=%s polls=%d "
+		 "query=%d call=%d work=%d storage=%d timer=%d slot=%d",
+	    job->id.text, job->generation.text, job->attempt.text,
+	    job->lane->provider->name, step_phase_name(job->state.phase),
+	    job->polls, job->query != NULL, job->call != NULL,
+	    job->work != NULL, job->storage != NULL, job->timer.armed,
+	    job->has_slot);
+}

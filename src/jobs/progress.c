@@ -1,0 +1,142 @@
+/*
+ * progress.c - once a second, what the polls brought is written by one
+ * statement and published; unchanged jobs cost nothing.
+ */
+#define LOG_MODULE "jobs"
+#include <stdlib.h>
+
+#include "jobs/internal.h"
+#include "reeld/json.h"
+#include "reeld/log.h"
+
+/* Rows per statement: the rest waits for the next second. */
+enum { FLUSH_MAX = 1000 };
+
+void
+progress_note(struct job *job, int progress, int position)
+{
+	bool changed = job->adopted_dirty;
+
+	if (progress > job->progress && progress <= 100) {
+		job->progress = progress;
+		changed = true;
+	}
+	if (position != job->position) {
+		job->position = position;
+		changed = true;
+	}
+	if (changed && !job->dirty) {
+		job->dirty = true;
+		TAILQ_INSERT_TAIL(&job->engine->dirty, job, dirty_entry);
+	}
+}
+
+static void
+on_written(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct engine *self = arg;
+
+	if (err != NULL) { /* the next change writes it */
+		log_debug("msg=%s", log_text(err->msg));
+		return;
+	}
+	for (int i = 0; i < pg_count(rows); i++) {
+		struct json_object *event = pg_json(rows, i, "event");
+		struct job *job =
+		    job_find(self, pg_text(rows, i, "generation_id"));
+
+		events_publish_json(self, event);
+		json_free(&event);
+		if (job != NULL && pg_bool(rows, i, "cancel_requested") &&
+		    !job->state.cancel)
+			job_on_simple(job, ON_CANCEL);
+	}
+}
+
+static void
+on_clean(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	(void)rows;
+	(void)arg;
+	if (err != NULL)
+		log_debug("msg=%s", log_text(err->msg));
+}
+
+static void
+write_dirty(struct engine *self)
+{
+	struct buf ids, progress, basis, position, clean;
+	struct job *job;
+	int n = 0;
+
+	buf_init(&ids, 1 << 20);
+	buf_init(&progress, 1 << 20);
+	buf_init(&basis, 1 << 20);
+	buf_init(&position, 1 << 20);
+	buf_init(&clean, 1 << 20);
+	while (n < FLUSH_MAX && (job = TAILQ_FIRST(&self->dirty)) != NULL) {
+		const char *sep = n++ > 0 ? "," : "{";
+
+		TAILQ_REMOVE(&self->dirty, job, dirty_entry);
+		job->dirty = false;
+		buf_printf(&ids, "%s%s", sep, job->generation.text);
+		if (job->progress >= 0) {
+			buf_printf(&progress, "%s%d", sep, job->progress);
+			buf_printf(&basis, "%sreal", sep);
+		} else {
+			buf_printf(&progress, "%sNULL", sep);
+			buf_printf(&basis, "%sNULL", sep);
+		}
+		if (job->position >= 0)
+			buf_printf(&position, "%s%d", sep, job->position);
+		else
+			buf_printf(&position, "%sNULL", sep);
+		if (job->adopted_dirty) {
+			job->adopted_dirty = false;
+			buf_printf(&clean, "%s%s", clean.len > 0 ? "," : "{",
+			    job->id.text);
+		}
+	}
+	if (n > 0) {
+		char *nulls;
+		struct buf none;
+
+		buf_init(&none, 1 << 20);
+		for (int i = 0; i < n; i++)
+			buf_printf(&none, "%sNULL", i > 0 ? "," : "{");
+		buf_putc(&none, '}');
+		nulls = buf_take(&none, NULL);
+		buf_putc(&ids, '}');
+		buf_putc(&progress, '}');
+		buf_putc(&basis, '}');
+		buf_putc(&position, '}');
+		pg_query_start(self->d.pg, STMT_GENERATIONS_PROGRESS,
+		    PG_ARGS(self->instance.text, buf_str(&ids),
+			buf_str(&progress), buf_str(&basis), buf_str(&position),
+			nulls, nulls),
+		    &self->flush_query, on_written, self);
+		free(nulls);
+	}
+	if (clean.len > 0 && self->clean_query == NULL) {
+		buf_putc(&clean, '}');
+		pg_query_start(self->d.pg, STMT_JOB_CLEAN,
+		    PG_ARGS(self->instance.text, buf_str(&clean)),
+		    &self->clean_query, on_clean, self);
+	}
+	buf_fini(&ids);
+	buf_fini(&progress);
+	buf_fini(&basis);
+	buf_fini(&position);
+	buf_fini(&clean);
+}
+
+void
+progress_flush(void *arg)
+{
+	struct engine *self = arg;
+
+	timer_set_jitter_ms(&self->flush, 1000, 10);
+	events_flush(self);
+	if (self->flush_query == NULL && !TAILQ_EMPTY(&self->dirty))
+		write_dirty(self);
+}

@@ -1,0 +1,378 @@
+/*
+ * submit.c - the one request that costs money.
+ *
+ * The attempt row is committed before a byte leaves.  Then the inputs are
+ * read, an adapter may prepare (upload an image), and the paid request goes
+ * out exactly once.  Its answer is one of: accepted, refused, busy, surely
+ * not sent, or unknown; step() decides what follows.
+ */
+#define LOG_MODULE "jobs"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "jobs/internal.h"
+#include "reeld/clock.h"
+#include "reeld/json.h"
+#include "reeld/log.h"
+
+enum { IMAGE_MAX = 20 * 1024 * 1024 };
+
+void
+submit_attempt(struct job *job)
+{
+	struct json_object *request = json_new();
+	char *text, *token, hash[67] = "\\x";
+
+	job->attempt = id_new();
+	job->nonce = id_new();
+	token = job_token(job);
+	json_set_text(request, "endpoint", job->endpoint);
+	json_set_copy(request, "params", job->params);
+	text = json_dump_text(request);
+	json_free(&request);
+	sha256_hex(token, strlen(token), hash + 2);
+	crash_point("submit.before_attempt_commit");
+	pg_query_start(job->engine->d.pg, STMT_ATTEMPT_START,
+	    PG_ARGS(job->id.text, job->engine->instance.text, job->attempt.text,
+		job->nonce.text, hash, NULL, text, NULL),
+	    &job->query, job_on_sql, job);
+	free(text);
+	free(token);
+}
+
+/* --- Input images --------------------------------------------------------- */
+
+/* A file being read on a pool thread; lives until the thread is done. */
+struct read_image {
+	int fd;
+	char *data;
+	size_t len;
+};
+
+static bool
+read_all(void *arg, struct err *err)
+{
+	struct read_image *self = arg;
+
+	self->data = xmalloc(IMAGE_MAX + 1);
+	while (self->len <= IMAGE_MAX) {
+		ssize_t n = pread(self->fd, self->data + self->len,
+		    IMAGE_MAX + 1 - self->len, (off_t)self->len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_set(
+			    err, ERR_INTERNAL, "input: %s", strerror(errno));
+		if (n == 0)
+			return true;
+		self->len += (size_t)n;
+	}
+	return err_set(err, ERR_TOO_LARGE, "input image too large");
+}
+
+static void
+read_release(void *arg)
+{
+	struct read_image *self = arg;
+
+	close(self->fd);
+	free(self->data);
+	free(self);
+}
+
+void
+submit_images_free(struct job *job)
+{
+	for (int i = 0; i < 2; i++) {
+		free(job->image_data[i]);
+		free(job->image_url[i]);
+		job->image_data[i] = NULL;
+		job->image_url[i] = NULL;
+		job->image_len[i] = 0;
+	}
+	job->images_done = 0;
+}
+
+static void load_images(struct job *job);
+
+static void
+image_failed(struct job *job, const struct err *err)
+{
+	log_warn("job=%s msg=%s", job->id.text, log_text(err->msg));
+	if (err->code == ERR_UNAVAILABLE || err->code == ERR_TIMEOUT) {
+		job_on_why(job, ON_NOT_SENT, NULL);
+		return;
+	}
+	job_why(job, "bad_input", "image_unavailable",
+	    "An input image is not available any more.", err->msg, false);
+	job_on_why(job, ON_REFUSED, "image_unavailable");
+}
+
+static void
+on_image_read(const struct err *err, void *arg)
+{
+	struct job *job = arg;
+	int i = job->images_done;
+
+	if (err != NULL) {
+		job->image = NULL;
+		image_failed(job, err);
+		return;
+	}
+	job->image_data[i] = job->image->data;
+	job->image_len[i] = job->image->len;
+	job->image->data = NULL;
+	job->image = NULL;
+	job->images_done++;
+	load_images(job);
+}
+
+static void
+on_image_open(
+    const struct storage_object *object, const struct err *err, void *arg)
+{
+	struct job *job = arg;
+
+	if (err != NULL) {
+		image_failed(job, err);
+		return;
+	}
+	if (object->url != NULL) { /* a signed link they can fetch */
+		job->image_url[job->images_done++] = xstrdup(object->url);
+		load_images(job);
+		return;
+	}
+	job->image = xcalloc(1, sizeof *job->image);
+	job->image->fd = object->fd;
+	work_start(job->engine->d.media, read_all, read_release, job->image,
+	    &job->work, on_image_read, job);
+}
+
+/* --- The requests --------------------------------------------------------- */
+
+static void ask(struct job *job, enum provider_step what);
+
+static void
+fill(struct job *job, struct provider_job *out, char **callback)
+{
+	job_provider(job, out);
+	*callback = NULL;
+	if (job->engine->public_url != NULL) {
+		char *token = job_token(job);
+
+		*callback =
+		    xasprintf("%s/hooks/%s/%s/%s", job->engine->public_url,
+			job->lane->provider->name, job->attempt.text, token);
+		out->callback_url = *callback;
+		free(token);
+	}
+	out->start.url = job->image_url[0];
+	out->start.data = job->image_data[0];
+	out->start.len = job->image_len[0];
+	out->start.mime = job->start_mime;
+	out->end.url = job->image_url[1];
+	out->end.data = job->image_data[1];
+	out->end.len = job->image_len[1];
+	out->end.mime = job->end_mime;
+}
+
+static void
+refused(struct job *job, struct provider_verdict *verdict)
+{
+	job->engine->stats.submit_refused++;
+	job_why_verdict(job, verdict);
+	log_info("job=%s attempt=%s code=%s msg=\"submit refused\"",
+	    job->id.text, job->attempt.text, log_text(job->why_code));
+}
+
+static void
+prepared(struct job *job, struct provider_verdict *verdict)
+{
+	switch (verdict->state) {
+	case PROVIDER_FAILED:
+	case PROVIDER_REFUSED:
+		refused(job, verdict);
+		provider_verdict_fini(verdict);
+		job_on_why(job, ON_REFUSED, job->why_code);
+		return;
+	case PROVIDER_UNKNOWN:
+	case PROVIDER_BUSY: {
+		/* Nothing was paid for yet. */
+		struct step_event event = {.on = ON_NOT_SENT,
+		    .retry_after_ms = verdict->retry_after_s * 1000LL};
+
+		job->engine->stats.submit_not_sent++;
+		provider_verdict_fini(verdict);
+		job_on(job, &event);
+		return;
+	}
+	default:
+		provider_verdict_fini(verdict);
+		ask(job, PROVIDER_STEP_SUBMIT);
+	}
+}
+
+static void
+submitted(struct job *job, struct provider_verdict *verdict,
+    const struct fetch_reply *reply)
+{
+	struct step_event event = {.on = ON_UNCERTAIN,
+	    .retry_after_ms = verdict->retry_after_s * 1000LL};
+	struct engine_stats *stats = &job->engine->stats;
+
+	switch (verdict->state) {
+	case PROVIDER_FAILED:
+	case PROVIDER_REFUSED:
+	case PROVIDER_CANCELLED:
+		refused(job, verdict);
+		event.on = ON_REFUSED;
+		event.why = job->why_code;
+		break;
+	case PROVIDER_BUSY:
+		event.on =
+		    reply->sent == FETCH_NOT_SENT ? ON_NOT_SENT : ON_BUSY;
+		stats->submit_busy += event.on == ON_BUSY;
+		stats->submit_not_sent += event.on == ON_NOT_SENT;
+		break;
+	case PROVIDER_QUEUED:
+	case PROVIDER_RUNNING:
+	case PROVIDER_DONE:
+		if (job->provider_id == NULL)
+			break;
+		/* Before its commit: an operator can adopt it from the log. */
+		log_info("job=%s attempt=%s nonce=%s provider=%s "
+			 "provider_id=%s msg=\"accepted\"",
+		    job->id.text, job->attempt.text, job->nonce.text,
+		    job->lane->provider->name, log_text(job->provider_id));
+		event.on = ON_ACCEPTED;
+		job->position = verdict->queue_position;
+		break;
+	default:
+		break;
+	}
+	if (event.on == ON_UNCERTAIN) {
+		stats->submit_uncertain++;
+		job_why(job, "uncertain", "provider_unknown",
+		    "The provider gave no clear answer; your credits were "
+		    "returned.",
+		    verdict->provider_message, true);
+		event.why = job->why_code;
+		log_warn("job=%s attempt=%s nonce=%s provider=%s "
+			 "msg=\"orphan_submit: answer lost\"",
+		    job->id.text, job->attempt.text, job->nonce.text,
+		    job->lane->provider->name);
+		stats->orphan_submits += job->state.class == STEP_CLASS_D;
+	}
+	provider_verdict_fini(verdict);
+	job_on(job, &event);
+}
+
+static void
+on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
+{
+	struct job *job = arg;
+	struct provider_verdict verdict;
+	struct provider_job pj;
+	char *callback;
+
+	if (job->asking == PROVIDER_STEP_SUBMIT)
+		crash_point("submit.answered");
+	fill(job, &pj, &callback);
+	provider_read(
+	    job->lane->provider, job->asking, &pj, reply, err, &verdict);
+	free(callback);
+	job_learn(job, &verdict);
+	if (job->asking == PROVIDER_STEP_PREPARE)
+		prepared(job, &verdict);
+	else
+		submitted(job, &verdict, reply);
+}
+
+static void
+ask(struct job *job, enum provider_step what)
+{
+	struct provider_job pj;
+	struct fetch_spec spec;
+	struct err err = {0};
+	char *callback;
+	bool ok;
+
+	fill(job, &pj, &callback);
+	ok = provider_build(job->lane->provider, what, &pj, &spec, &err);
+	free(callback);
+	if (!ok) {
+		job_why(job, "bad_input", err_code_name(&err),
+		    "This request can't be made with this model.", err.msg,
+		    false);
+		log_warn("job=%s msg=%s", job->id.text, log_text(err.msg));
+		job_later(job, ON_REFUSED, job->why_code);
+		return;
+	}
+	job->asking = what;
+	if (what == PROVIDER_STEP_SUBMIT) {
+		job->engine->stats.submits++;
+		crash_point("submit.sending");
+	}
+	fetch_start(job->engine->d.fetch, &spec, &job->call, on_reply, job);
+	if (what == PROVIDER_STEP_SUBMIT)
+		crash_point("submit.sent");
+}
+
+/* Reads the inputs one after the other, then asks. */
+static void
+load_images(struct job *job)
+{
+	while (job->images_done < 2) {
+		const char *key =
+		    job->images_done == 0 ? job->start_key : job->end_key;
+
+		if (key[0] != '\0') {
+			storage_open_start(job->engine->d.storage, key,
+			    &job->storage, on_image_open, job);
+			return;
+		}
+		job->images_done++;
+	}
+	ask(job,
+	    provider_has_step(job->lane->provider, PROVIDER_STEP_PREPARE)
+		? PROVIDER_STEP_PREPARE
+		: PROVIDER_STEP_SUBMIT);
+}
+
+void
+submit_send(struct job *job)
+{
+	if (job->lane->provider->transport == PROVIDER_WORKER) {
+		/* The offer is the committed attempt itself. */
+		free(job->provider_id);
+		job->provider_id = xstrdup(job->attempt.text);
+		job_later(job, ON_ACCEPTED, NULL);
+		return;
+	}
+	if (!job->has_spec) {
+		job_why(job, "internal", "bad_spec",
+		    "The stored request can't be read.", NULL, false);
+		job_later(job, ON_REFUSED, job->why_code);
+		return;
+	}
+	submit_images_free(job);
+	load_images(job);
+}
+
+void
+submit_record(struct job *job)
+{
+	char *refs = job->refs != NULL ? json_dump_text(job->refs) : NULL;
+
+	submit_images_free(job);
+	crash_point("submit.before_record");
+	pg_query_start(job->engine->d.pg, STMT_ATTEMPT_SUBMITTED,
+	    PG_ARGS(job->attempt.text, job->engine->instance.text,
+		job->provider_id, refs,
+		job->position >= 0 ? pg_num(job->position) : NULL, NULL),
+	    &job->query, job_on_sql, job);
+	free(refs);
+}
