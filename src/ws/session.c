@@ -53,6 +53,9 @@ session_flush(struct ws_session *self)
 		ws_lws_turn(self, LOOP_WRITE);
 	while (!self->dead && has_work(self) && !ws_lws_stuck(self) &&
 	    ++rounds < 8);
+	/* lws writes the close frame itself, in a turn of its own. */
+	if (!self->dead && self->close_sent)
+		ws_lws_turn(self, LOOP_WRITE);
 	if (self->dead)
 		return;
 	if (ws_lws_stuck(self)) {
