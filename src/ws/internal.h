@@ -107,6 +107,7 @@ void ws_lws_end(struct ws *ws);
 bool ws_lws_take(struct ws_session *self, const char *head, size_t len);
 void ws_lws_turn(struct ws_session *self, int events); /* may kill self */
 void ws_lws_cut(struct ws_session *self);	       /* kills self */
+bool ws_lws_write(struct ws_session *self);
 void ws_lws_tick(struct ws *ws);
 bool ws_lws_stuck(const struct ws_session *self);
 

@@ -239,6 +239,17 @@ ws_lws_tick(struct ws *ws)
 	lws_service(ws->lws, -1);
 }
 
+/* Writes what waits, outside its turn; never ends the session.  False: the
+ * socket takes no more. */
+bool
+ws_lws_write(struct ws_session *self)
+{
+	if (!self->is_open || self->closing || ws_lws_stuck(self))
+		return false;
+	write_frames(self, self->wsi);
+	return true;
+}
+
 bool
 ws_lws_stuck(const struct ws_session *self)
 {

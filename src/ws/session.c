@@ -172,7 +172,11 @@ ws_send(struct ws_session *self, struct ws_frame *frame)
 	/* What it misses now is in the snapshots it gets when it reads. */
 	if (self->behind && ws_frame_key(frame) != 0)
 		return;
-	if (!ws_outbox_put(&self->outbox, frame)) {
+	if (ws_outbox_put(&self->outbox, frame)) {
+		/* most often */
+	} else if (ws_lws_write(self) && ws_outbox_put(&self->outbox, frame)) {
+		/* It reads: there were just many events in one turn. */
+	} else {
 		fall_behind(self);
 		if (ws_frame_key(frame) == 0 &&
 		    !ws_outbox_put(&self->outbox, frame)) {
