@@ -116,7 +116,7 @@ struct http_opts {
 struct http_server *http_server_new(
     struct loop *loop, const struct http_opts *opts, struct err *err);
 /* Cuts what is left; gone callbacks run.  Not from inside a callback of this
- * module. */
+ * module, and after the owners of handed-over sockets gave them back. */
 void http_server_free(struct http_server *server);
 int http_server_port(const struct http_server *server);
 /*
@@ -151,7 +151,8 @@ bool http_query_int(const struct http_call *call, const char *name, int64_t min,
     int64_t max, int64_t fallback, int64_t *out, struct err *err) REELD_MUST;
 /* Case-insensitive; NULL when absent; the first of several. */
 const char *http_header(const struct http_call *call, const char *name);
-/* One cookie's value; NULL when absent. */
+/* One cookie's value; NULL when absent or over 511 bytes.  Valid until the
+ * next http_cookie() of this call. */
 const char *http_cookie(const struct http_call *call, const char *name);
 /* The client's address as text: the right-most X-Forwarded-For address that
  * is not a trusted proxy, when the peer is one. */

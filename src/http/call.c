@@ -329,7 +329,7 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 	if (call == NULL)
 		return MHD_NO;
 	call->inside = true;
-	switch (call->phase) {
+	switch (call->response == NULL ? call->phase : CALL_REPLY) {
 	case CALL_HEAD:
 		begin(call, url, method, version);
 		break;

@@ -52,7 +52,7 @@ on_pull(void *cls, uint64_t pos, char *out, size_t max)
 	struct stream *self = cls;
 	size_t n = waiting(self);
 
-	if (self->aborted)
+	if (self->aborted || self->call->phase == CALL_DEAD)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (n == 0) {
 		if (self->closed)

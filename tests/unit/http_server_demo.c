@@ -58,6 +58,7 @@ api_what(struct http_call *call)
 	int64_t n;
 
 	if (!http_query_int(call, "n", 1, 200, 20, &n, &err)) {
+		json_free(&out);
 		http_reply_err(call, &err);
 		return;
 	}
