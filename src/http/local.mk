@@ -6,3 +6,4 @@ libreeld_a_SOURCES += src/http/server.c src/http/call.c src/http/guard.c \
 	src/http/site.c src/http/stats.c src/http/internal.h \
 	include/reeld/http.h
 check_PROGRAMS += tests/unit/http_server_demo
+UNIT_TESTS += tests/unit/test_http_pure
