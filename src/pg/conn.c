@@ -33,7 +33,9 @@ conn_close(struct conn *conn, const char *why)
 	bool was_ready = conn->state == CONN_READY;
 	struct query_list lost = conn->pipeline;
 	struct pg_query *query;
+	char reason[200]; /* why may lie inside the PGconn */
 
+	str_copy(reason, sizeof reason, why);
 	resolve_cancel(&conn->resolve);
 	loop_io_free(&conn->io);
 	if (conn->pg != NULL)
@@ -56,7 +58,7 @@ conn_close(struct conn *conn, const char *why)
 	if (was_ready)
 		pool->stats.disconnects++;
 	if (!pool->freeing && (was_ready || conn->failures == 1))
-		log_warn("pool=%s msg=%s", pool->name, log_text(why));
+		log_warn("pool=%s msg=%s", pool->name, log_text(reason));
 	while (lost.count > 0) {
 		query = lost.first;
 		lost.first = query->next;
@@ -158,6 +160,14 @@ step_connect(struct conn *conn)
 	}
 }
 
+/* What the server says by the way goes to our log, not to stderr. */
+static void
+on_notice(void *arg, const PGresult *result)
+{
+	log_debug("notice=%s",
+	    log_text(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+}
+
 static void
 connect_to(struct conn *conn, const char *ip)
 {
@@ -172,6 +182,7 @@ connect_to(struct conn *conn, const char *ip)
 	conn->pg = PQconnectStartParams(keys, values, 1);
 	if (conn->pg == NULL)
 		abort();
+	PQsetNoticeReceiver(conn->pg, on_notice, NULL);
 	if (PQstatus(conn->pg) == CONNECTION_BAD) {
 		conn_close(conn, PQerrorMessage(conn->pg));
 		return;

@@ -13,3 +13,6 @@ src/pg/stmt_table.h: src/pg/stmt.awk $(STMT_FILES)
 src/pg/stmt_table.c: src/pg/stmt.awk $(STMT_FILES)
 	$(AM_V_GEN)$(MKDIR_P) src/pg && (cd $(srcdir) && $(AWK) -v out=c \
 	    -f src/pg/stmt.awk $(STMT_FILES)) > $@.tmp && mv $@.tmp $@
+UNIT_TESTS += tests/unit/test_pg
+tests_unit_test_pg_SOURCES = tests/unit/test_pg.c tests/unit/servers.c \
+	tests/unit/servers.h
