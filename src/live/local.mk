@@ -6,3 +6,4 @@ libreeld_a_SOURCES += src/live/live.c src/live/topic.c src/live/hub.c \
 # The server that tests/it/live.test.mjs drives.
 check_PROGRAMS += tests/unit/ws_server_demo
 EXTRA_DIST += tests/it/live.test.mjs tests/package.json tests/.npmrc
+UNIT_TESTS += tests/unit/test_live
