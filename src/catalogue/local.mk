@@ -1,1 +1,2 @@
-# Files of src/catalogue.
+# catalogue: models, prices and system settings in memory.
+libreeld_a_SOURCES += include/reeld/catalogue.h

@@ -1,0 +1,25 @@
+/* handlers.h - every handler that routes.c names, by file. */
+#ifndef REELD_API_HANDLERS_H
+#define REELD_API_HANDLERS_H
+
+#include "reeld/http.h"
+
+/* models.c */
+http_handler_fn api_models_list, api_models_get, api_models_default;
+/* estimate.c */
+http_handler_fn api_estimate;
+/* uploads.c, assets.c */
+http_handler_fn api_uploads_create;
+http_handler_fn api_assets_list, api_assets_get, api_assets_delete;
+http_handler_fn api_assets_content, api_storage_usage;
+/* me.c */
+http_handler_fn api_me_get, api_me_patch, api_me_limits;
+/* keys.c */
+http_handler_fn api_keys_list, api_keys_create, api_keys_delete;
+/* credits.c */
+http_handler_fn api_credits_get, api_credits_ledger;
+/* signin.c, sessions.c */
+http_handler_fn api_auth_link, api_auth_logout, api_auth_providers;
+http_handler_fn api_sessions_list, api_sessions_delete, api_ws_ticket;
+
+#endif
