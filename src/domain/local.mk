@@ -5,3 +5,5 @@ libreeld_a_SOURCES += src/domain/flow.c src/domain/slug.c src/domain/size.c \
 	src/domain/rule.h include/reeld/flow.h include/reeld/spec.h \
 	include/reeld/price.h include/reeld/capability.h include/reeld/slug.h
 UNIT_TESTS += tests/unit/test_price
+UNIT_TESTS += tests/unit/test_flow
+UNIT_TESTS += tests/unit/test_capability

@@ -6,3 +6,34 @@ libreeld_a_SOURCES += src/providers/registry.c src/providers/common.c \
 	include/reeld/webhook.h
 EXTRA_DIST += src/providers/README.md
 UNIT_TESTS += tests/unit/test_catalogue_seed
+UNIT_TESTS += tests/unit/test_fal
+EXTRA_DIST += \
+	tests/data/fal/cancel_late.json \
+	tests/data/fal/cancel_requested.json \
+	tests/data/fal/cancelled.json \
+	tests/data/fal/completed.json \
+	tests/data/fal/completed_error.json \
+	tests/data/fal/detail_text.json \
+	tests/data/fal/error.html \
+	tests/data/fal/filtered.json \
+	tests/data/fal/image_too_small.json \
+	tests/data/fal/missing.json \
+	tests/data/fal/new_status.json \
+	tests/data/fal/new_type.json \
+	tests/data/fal/no_media.json \
+	tests/data/fal/no_video.json \
+	tests/data/fal/queued.json \
+	tests/data/fal/rate_limited.json \
+	tests/data/fal/runner.json \
+	tests/data/fal/running.json \
+	tests/data/fal/submitted.json \
+	tests/data/fal/submitted_elsewhere.json \
+	tests/data/fal/submitted_no_id.json \
+	tests/data/fal/success.json \
+	tests/data/fal/success_list.json \
+	tests/data/fal/timeout.json \
+	tests/data/fal/truncated.json \
+	tests/data/fal/value_error.json \
+	tests/data/fal/webhook_ok.json
+UNIT_TESTS += tests/unit/test_webhook_sig
+UNIT_TESTS += tests/unit/test_worker_provider

@@ -39,7 +39,7 @@ static void
 check_quotes(const struct json_object *model, const char *slug)
 {
 	struct json_object *caps = json_obj_at(model, "capabilities");
-	struct json_object *price = json_obj_at(model, "price");
+	struct json_object *price = json_obj_at(model, "price.rule");
 	int64_t ms[CAPABILITY_MAX_DURATIONS], from = 0;
 	size_t n = capability_durations(caps, ms, nitems(ms));
 	struct err err = {0};
@@ -131,7 +131,7 @@ TEST(every_model)
 		if (!capability_document_check(
 			json_obj_at(model, "capabilities"), &err))
 			fail_msg("%s: %s", slug, err.msg);
-		if (!price_rule_check(json_obj_at(model, "price"), &err))
+		if (!price_rule_check(json_obj_at(model, "price.rule"), &err))
 			fail_msg("%s: %s", slug, err.msg);
 		check_quotes(model, slug);
 		check_routes(model, slug);
@@ -192,8 +192,9 @@ TEST(known_prices)
 			struct json_object *model = json_item(models, k);
 
 			if (str_eq(json_text_at(model, "slug"), rows[i].slug))
-				CHECK(price_quote(json_obj_at(model, "price"),
-				    &in, &quote, NULL));
+				CHECK(price_quote(
+				    json_obj_at(model, "price.rule"), &in,
+				    &quote, NULL));
 		}
 		if (quote.credits != rows[i].credits)
 			fail_msg(
