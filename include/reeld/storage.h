@@ -46,8 +46,8 @@ struct storage_opts {
  * may be NULL for disk).  false when dir cannot be used or S3 settings are
  * missing.
  */
-bool storage_new(struct loop *loop, struct media_pool *pool, struct fetch *fetch,
-    const struct storage_opts *opts, struct storage **out,
+bool storage_new(struct loop *loop, struct media_pool *pool,
+    struct fetch *fetch, const struct storage_opts *opts, struct storage **out,
     struct err *err) REELD_MUST;
 void storage_free(struct storage *st); /* cancels its work; NULL is fine */
 
@@ -95,7 +95,8 @@ struct storage_object {
  * object is NULL when err is set.  err names: not_found (ERR_NOT_FOUND),
  * disk_full (ERR_STORAGE), disk_failed (ERR_INTERNAL), storage_unavailable
  * (ERR_UNAVAILABLE: later may work), storage_refused (ERR_UPSTREAM: wrong
- * keys or bucket).
+ * keys or bucket).  After a disk_failed of a put its staging file is gone:
+ * the kernel may have dropped what it could not write, so fetch it again.
  */
 typedef void storage_done_fn(
     const struct storage_object *object, const struct err *err, void *arg);
