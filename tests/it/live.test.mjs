@@ -284,14 +284,13 @@ test('slow readers fall behind, are told bye and closed with 1013; others go on'
 	slow._socket.pause();
 	const pad = 'x'.repeat(2000);
 	let sent = 0;
-	await until('behind', async () => {
+	// The kernel's buffers grow for a while, so publish until it is enough.
+	await until('closed', async () => {
 		for (let i = 0; i < 20; i++, sent++)
 			await publish({ type: 'vote.tally', topics: ['arena'], object: `t:${sent}`,
 				version: 1, data: { pad, sent } }, quick);
-		const s = await stats(quick);
-		return s.behind === 1 || s.closed_slow === 1;
+		return (await stats(quick)).closed_slow === 1;
 	}, 30000);
-	await until('closed', async () => (await stats(quick)).closed_slow === 1, 30000);
 	slow._socket.resume();
 	// What the kernel had buffered comes first, then the farewell.
 	assert.equal([1013, 1006].includes((await slow.ended()).code), true);
