@@ -1,4 +1,5 @@
 # sql: migrations in order, functions and statements in name order.
+EXTRA_DIST += sql/README.md
 nobase_dist_pkgdata_DATA += \
 	sql/migrations/0001_people.sql \
 	sql/migrations/0002_catalogue.sql \

@@ -2,6 +2,7 @@
 -- test's end run it. Every count must be 0; each line has a test that plants
 -- the fault it looks for. The schema makes most of them impossible: the audit
 -- is for restored backups, disabled triggers and what nobody thought of.
+-- Set operations rather than NOT EXISTS: they stay linear on any estimate.
 create function ledger_audit() returns table (name text, count bigint)
 language sql stable as $$
 	with entry_sum as (
@@ -30,11 +31,11 @@ language sql stable as $$
 	union all
 	select 'balance_negative', count(*) from accounts where balance < 0
 	union all
-	select 'user_without_account', count(*) from users u where not exists
-		(select from accounts a where a.user_id = u.id)
+	select 'user_without_account', count(*) from (select id from users
+		except select user_id from accounts) x
 	union all
-	select 'job_without_charge', count(*) from jobs j where not exists
-		(select from charges c where c.generation_id = j.generation_id)
+	select 'job_without_charge', count(*) from (select generation_id from jobs
+		except select generation_id from charges) x
 	union all
 	select 'charge_not_debited', count(*) from book
 		where charge_id is not null and debit <> quote
@@ -74,10 +75,9 @@ language sql stable as $$
 		and (j.finished_at is not null) <> (g.status in ('completed',
 		'failed', 'cancelled'))
 	union all
-	select 'job_missing', count(*) from generations g
+	select 'job_missing', count(*) from (select id from generations
 		where status not in ('draft', 'completed', 'failed', 'cancelled')
-		and not exists (select from jobs j where j.generation_id = g.id
-			and j.finished_at is null)
+		except select generation_id from jobs where finished_at is null) x
 	union all
 	select 'counters_drift', count(*) from accounts a left join (select
 		user_id, count(*) filter (where generation_counts_active(status))
@@ -87,11 +87,11 @@ language sql stable as $$
 		where (a.active, a.waiting) <> (coalesce(g.active, 0),
 			coalesce(g.waiting, 0))
 	union all
-	select 'done_without_media', count(*) from generations g
+	select 'done_without_media', count(*) from (select id from generations
 		where status = 'completed' and media_state = 'stored'
-		and not exists (select from generation_asset ga join assets s
-			on s.id = ga.asset_id where ga.generation_id = g.id
-			and ga.role = 'video' and s.state = 'ready')
+		except select ga.generation_id from generation_asset ga join assets s
+			on s.id = ga.asset_id where ga.role = 'video'
+			and s.state = 'ready') x
 	union all
 	select 'past_deadline', count(*) from generations
 		where deadline_at < now() - interval '10 minutes'

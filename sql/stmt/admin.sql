@@ -2,36 +2,48 @@
 
 -- name: admin_jobs (text, text, bigint, uuid, bigint)
 -- provider, q (in prompt, e-mail or model), cursor (created_us, id), limit
+with page as materialized (
+	select g.id, g.user_id, g.created_at, g.provider_message
+	from generations g
+	where ($1::text is null or g.provider = $1)
+		and ($2::text is null or position(lower($2) in lower(g.prompt)) > 0
+			or g.model = $2 or position(lower($2) in (select u.email
+			from users u where u.id = g.user_id)) > 0)
+		and ($4::uuid is null or (g.created_at, g.id) < (timestamptz 'epoch'
+			+ $3::bigint * interval '1 microsecond', $4))
+	order by g.created_at desc, g.id desc limit $5
+)
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
 	j.last_error, (extract(epoch from g.created_at) * 1000000)::bigint
 	as created_us
-from generations g join generation_public gp on gp.id = g.id
+from page g join generation_public gp on gp.id = g.id
 	join users u on u.id = g.user_id
 	left join jobs j on j.generation_id = g.id and j.kind = 'generate'
-where ($1::text is null or g.provider = $1)
-	and ($2::text is null or position(lower($2) in lower(g.prompt)) > 0
-		or position(lower($2) in u.email) > 0 or g.model = $2)
-	and ($4::uuid is null or (g.created_at, g.id) < (timestamptz 'epoch'
-		+ $3::bigint * interval '1 microsecond', $4))
-order by g.created_at desc, g.id desc limit $5;
+order by g.created_at desc, g.id desc;
 
 -- name: admin_jobs_in (text, text, text, bigint, uuid, bigint)
 -- as admin_jobs, of one status, which comes first
+with page as materialized (
+	select g.id, g.user_id, g.created_at, g.provider_message
+	from generations g
+	where g.status = $1::text::generation_status
+		and ($2::text is null or g.provider = $2)
+		and ($3::text is null or position(lower($3) in lower(g.prompt)) > 0
+			or g.model = $3 or position(lower($3) in (select u.email
+			from users u where u.id = g.user_id)) > 0)
+		and ($5::uuid is null or (g.created_at, g.id) < (timestamptz 'epoch'
+			+ $4::bigint * interval '1 microsecond', $5))
+	order by g.created_at desc, g.id desc limit $6
+)
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
 	j.last_error, (extract(epoch from g.created_at) * 1000000)::bigint
 	as created_us
-from generations g join generation_public gp on gp.id = g.id
+from page g join generation_public gp on gp.id = g.id
 	join users u on u.id = g.user_id
 	left join jobs j on j.generation_id = g.id and j.kind = 'generate'
-where g.status = $1::text::generation_status
-	and ($2::text is null or g.provider = $2)
-	and ($3::text is null or position(lower($3) in lower(g.prompt)) > 0
-		or position(lower($3) in u.email) > 0 or g.model = $3)
-	and ($5::uuid is null or (g.created_at, g.id) < (timestamptz 'epoch'
-		+ $4::bigint * interval '1 microsecond', $5))
-order by g.created_at desc, g.id desc limit $6;
+order by g.created_at desc, g.id desc;
 
 -- name: admin_job_find (text)
 -- an id typed in: a generation, an attempt or a provider's job
