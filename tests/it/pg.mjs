@@ -64,6 +64,10 @@ export async function start() {
 	await root.query('create role reeld login');
 	await root.query('create database template owner reeld');
 	const t = await connect('template');
+	// The migrator's own record, which `reeld migrate` makes first.
+	await t.query('create table schema_migration (version int primary key, '
+		+ 'name text not null, sha256 text not null, '
+		+ 'applied_at timestamptz not null default now())');
 	for (const f of sql_files('migrations')) {
 		await t.query(f.text);
 	}
