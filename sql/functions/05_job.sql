@@ -57,7 +57,8 @@ end $$;
 
 -- job_adopt: takes over jobs whose instance is dead (no beat for p_dead),
 -- stopped, or that were released. Pages by id: call with p_after null, then
--- with the last row's job_id until no row comes. Outcomes per row: adopted
+-- with the GREATEST job_id of the page until no row comes (rows come in user
+-- order, see README, locks). Outcomes per row: adopted
 -- (w.step and w.attempt_status say where it stood; `submitting` = it is not
 -- known whether the provider has it); poisoned (third crash: failed with
 -- internal_poison and refunded); skipped (a kind this version does not know,
@@ -160,7 +161,8 @@ end $$;
 -- job_requeue: the submit surely did not happen (429, 503, could not connect).
 -- p_counts = it used up a try (429 does not). p_delay_ms null = the policy's.
 -- Outcomes: requeued; exhausted (tries used up, nothing written: fail it);
--- cancelled (the user asked meanwhile: ended and refunded); gone.
+-- cancelled (the user asked meanwhile: ended and refunded); gone (also when in
+-- review: a person may have seen it; fail it instead).
 create function job_requeue(p_job uuid, p_owner uuid, p_attempt uuid,
 	p_delay_ms int, p_counts boolean, p_code text, p_message text)
 returns move_result language plpgsql as $$
@@ -174,6 +176,9 @@ begin
 		return generation_unchanged('gone', null);
 	end if;
 	select * into g from generations where id = j.generation_id for update;
+	if g.status not in ('queued', 'processing', 'cancelling') then
+		return generation_unchanged('gone', null);
+	end if;
 	if g.status <> 'cancelling' and p_counts
 		and j.tries + 1 >= job_tries_max('submit') then
 		return generation_unchanged('exhausted', g.id);

@@ -10,7 +10,7 @@ select w.* from job_work w where w.owner = $1 and w.job_id <> all ($2)
 -- name: engine_changed (uuid, uuid[])
 select k.id as job_id, j.generation_id, j.owner is distinct from $1 as lost,
 	coalesce(g.status = 'cancelling', false) as cancel
-from unnest($2) as k(id) left join jobs j on j.id = k.id
+from unnest($2::uuid[]) as k(id) left join jobs j on j.id = k.id
 	left join generations g on g.id = j.generation_id
 where j.owner is distinct from $1 or g.status = 'cancelling';
 

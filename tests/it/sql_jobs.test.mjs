@@ -417,6 +417,14 @@ test('submit outcomes: requeue, exhausted, uncertain, review', async () => {
 	await k.fail(w, owner);
 	w = await k.at('submitting', u, route, owner);
 	await unsure(600);
+	await k.move('generation_review', w.job_id, owner, 'x', 'y');
+	assert.equal((await requeue(w, false)).outcome, 'gone',
+		'what is in review is not sent again');
+	assert.equal((await k.submitted(w.attempt_id, owner)).outcome,
+		'submitted');
+	await k.fail(w, owner);
+	w = await k.at('submitting', u, route, owner);
+	await unsure(600);
 	assert.equal((await conn.query('select * from generations_overdue(9)'))
 		.rows.length, 0);
 	await conn.query("update jobs set eligible_at = now() - interval '1 s' "
@@ -442,6 +450,7 @@ test('submit outcomes: requeue, exhausted, uncertain, review', async () => {
 	assert.equal(await k.balance(u), 100);
 	w = await k.at('submitted', u, route, owner);
 	await k.move('generation_review', w.job_id, owner, 'x', 'y');
+	assert.equal((await requeue(w, false)).outcome, 'gone');
 	assert.equal((await k.move('review_resolve', w.generation_id, 'charge',
 		u, '')).outcome, 'charged');
 	assert.equal(await k.balance(u), 90);

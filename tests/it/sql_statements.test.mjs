@@ -18,7 +18,9 @@ test('statements prepare', async (t) => {
 		for (const b of blocks) {
 			const m = /^-- name: (\w+) \((.*)\)\n([^]*)$/.exec(b);
 			assert.ok(m, `${f.name}: bad heading ${b.split('\n')[0]}`);
-			const [, name, types, text] = m;
+			const [, name, types] = m;
+			// A comment above the next heading is not this one's.
+			const text = m[3].replace(/^[ \t]*--.*\n?/gm, '');
 			assert.ok(!seen.has(name), `${name} exists twice`);
 			seen.add(name);
 			await t.test(name, async () => {
