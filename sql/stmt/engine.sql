@@ -3,7 +3,7 @@
 -- Rows that are ours but that we do not carry: the answer to a claim or to an
 -- end was lost.
 -- name: engine_strays (uuid, uuid[])
-select w.* from job_work w where w.owner = $1 and w.job_id <> all ($2)
+select w.* from job_work w where w.owner = $1 and w.job_id <> all ($2::uuid[])
 	and w.kind = 'generate' order by w.job_id limit 200;
 
 -- What we carry and is not ours any more, or what a user wants stopped.

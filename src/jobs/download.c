@@ -185,6 +185,12 @@ fetch_it(struct job *job, const char *url, bool ours)
 		job_later(job, ON_DOWNLOAD_BAD, job->why_code);
 		return;
 	}
+	/* A provider in our own network serves its files there too. */
+	if (pj.allow_private && !job->result_needs_key) {
+		spec.allow_private = true;
+		spec.allow_http = true;
+	}
+	spec.max_redirects = spec.max_redirects > 3 ? 3 : spec.max_redirects;
 	spec.sink = &job->sink;
 	if (spec.max_bytes == 0)
 		spec.max_bytes = job->engine->d.download_max_bytes;

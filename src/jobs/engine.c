@@ -434,7 +434,7 @@ on_drain_late(void *arg)
 void
 engine_job_gone(struct engine *self)
 {
-	if (!self->draining || self->drained == NULL ||
+	if (!self->draining || self->releasing || self->drained == NULL ||
 	    !TAILQ_EMPTY(&self->jobs) || self->release_query != NULL ||
 	    self->stop_query != NULL)
 		return;
@@ -467,6 +467,7 @@ release_idle(struct engine *self)
 	struct job *job, *next;
 	struct buf ids;
 
+	self->releasing = true; /* they are not gone before the statement */
 	buf_init(&ids, 64 << 20);
 	buf_putc(&ids, '{');
 	for (job = TAILQ_FIRST(&self->jobs); job != NULL; job = next) {
@@ -487,6 +488,7 @@ release_idle(struct engine *self)
 		    PG_ARGS(self->instance.text, buf_str(&ids)),
 		    &self->release_query, on_all_released, self);
 	buf_fini(&ids);
+	self->releasing = false;
 }
 
 static void

@@ -111,7 +111,7 @@ struct engine {
 	struct lane lanes[MAX_LANES];
 	int n_lanes;
 
-	bool up, started, draining, wake_again;
+	bool up, started, draining, releasing, wake_again;
 	struct loop_timer beat, sweep, wake, flush, tidy, drain_timer;
 	struct pg_query *beat_query, *claim_query, *flush_query, *clean_query,
 	    *check_query, *lost_query, *sent_query, *tidy_query, *cancel_query,

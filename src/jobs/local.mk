@@ -5,3 +5,6 @@ libreeld_a_SOURCES += src/jobs/step.c src/jobs/engine.c src/jobs/claim.c \
 	src/jobs/events.c src/jobs/sweep.c src/jobs/hook.c src/jobs/worker.c \
 	src/jobs/internal.h src/jobs/step.h include/reeld/jobs.h
 UNIT_TESTS += tests/unit/test_step
+# The engine alone, for tests/it/engine.test.mjs.
+check_PROGRAMS += tests/it/engine_demo
+EXTRA_DIST += tests/it/engine.test.mjs tests/fake/fal.mjs src/jobs/README.md

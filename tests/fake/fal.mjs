@@ -1,0 +1,287 @@
+// A fake fal.ai queue that plays scripts. What a request meets is chosen by
+// its prompt: plan(prompt, {...}) before it is submitted.
+//   submit   ok | cut (accepts, then hangs up) | cut-before (hangs up without
+//            accepting) | hang | 429 | 503 | 500 | 422 | refused | html | no-id
+//            A list plays one per submit, the last one for the rest.
+//   polls    how many times it says it is still running (default 1)
+//   result   ok | failed | refused | html
+//   video    ok | drip | stall | cut | html | 403 | short; a list plays one
+//            per download
+//   hook     true: sends the webhook when done; 2: twice
+//   bytes    the file (default: a small MP4 made by ffmpeg)
+// barrier(name) holds the answers at "submit", "poll", "result", "video" until
+// release(name). Over HTTP: POST /control/plan {prompt, ...plan},
+// POST /control/barrier/<name>, POST /control/release/<name>,
+// GET /control/stats.
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+let sample;
+export function mp4() {
+	if (!sample) {
+		const file = join(tmpdir(), `reeld-fake-${randomUUID()}.mp4`);
+		execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i',
+			'testsrc=size=320x180:rate=12:duration=2', '-c:v', 'libx264',
+			'-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-movflags',
+			'+faststart', file]);
+		sample = readFileSync(file);
+		rmSync(file);
+	}
+	return sample;
+}
+
+const body_of = async (req) => {
+	const parts = [];
+	for await (const p of req) parts.push(p);
+	return Buffer.concat(parts);
+};
+
+export class FakeFal {
+	constructor() {
+		this.plans = new Map();
+		this.jobs = new Map();
+		this.held = new Map();
+		this.waiting = new Map();
+		// Counted per prompt: what reached us, what we accepted (and bill).
+		this.submits = {};
+		this.accepted = {};
+		this.cancels = {};
+		this.downloads = {};
+		this.links = {};
+		this.hooks = [];
+	}
+
+	async start(port = 0) {
+		this.server = http.createServer((req, res) => {
+			this.serve(req, res).catch((e) => {
+				if (!res.headersSent) res.writeHead(500);
+				res.end(String(e));
+			});
+		});
+		await new Promise((r) => this.server.listen(port, '127.0.0.1', r));
+		this.url = `http://127.0.0.1:${this.server.address().port}`;
+		return this;
+	}
+
+	async stop() {
+		for (const name of [...this.held.keys()]) this.release(name);
+		this.server.closeAllConnections();
+		await new Promise((r) => this.server.close(r));
+	}
+
+	plan(prompt, plan) { this.plans.set(prompt, plan); }
+
+	barrier(name) {
+		let open;
+		const gate = new Promise((r) => { open = r; });
+		this.held.set(name, { gate, open });
+	}
+
+	release(name) {
+		this.held.get(name)?.open();
+		this.held.delete(name);
+	}
+
+	// Resolves when a request stands at the barrier.
+	reached(name) {
+		return new Promise((r) => this.waiting.set(name, r));
+	}
+
+	async pass(name) {
+		const held = this.held.get(name);
+		if (!held) return;
+		this.waiting.get(name)?.();
+		await held.gate;
+	}
+
+	pick(value, n) {
+		return Array.isArray(value) ? value[Math.min(n, value.length - 1)]
+			: value;
+	}
+
+	stats() {
+		const { submits, accepted, cancels, downloads, links } = this;
+		return { submits, accepted, cancels, downloads, links };
+	}
+
+	json(res, status, value, headers = {}) {
+		res.writeHead(status, { 'content-type': 'application/json',
+			...headers });
+		res.end(JSON.stringify(value));
+	}
+
+	async control(req, res, what) {
+		const [verb, name] = what.split('/');
+		if (verb === 'stats') return this.json(res, 200, this.stats());
+		if (verb === 'plan') {
+			const { prompt, ...plan } = JSON.parse(await body_of(req));
+			this.plan(prompt, plan);
+		} else if (verb === 'barrier') this.barrier(name);
+		else if (verb === 'release') this.release(name);
+		return this.json(res, 200, {});
+	}
+
+	async serve(req, res) {
+		const url = new URL(req.url, this.url);
+		const path = url.pathname;
+		if (path.startsWith('/control/')) {
+			return this.control(req, res, path.slice(9));
+		}
+		const file = path.match(/^\/files\/([^/]+)\/(\d+)\.mp4$/);
+		if (file) return this.video(req, res, file[1], Number(file[2]));
+		if (!/^Key /.test(req.headers.authorization ?? '')) {
+			return this.json(res, 401, { detail: 'no key' });
+		}
+		const m = path.match(/\/requests\/([^/]+)(\/status|\/cancel)?$/);
+		if (!m) return this.submit(req, res, url);
+		const job = this.jobs.get(m[1]);
+		if (!job) return this.json(res, 404, { detail: 'not found' });
+		if (m[2] === '/status') return this.status(res, job);
+		if (m[2] === '/cancel') {
+			this.cancels[job.prompt] = (this.cancels[job.prompt] ?? 0) + 1;
+			job.cancelled = true;
+			return this.json(res, 202, { status: 'CANCELLATION_REQUESTED' });
+		}
+		return this.result(res, job);
+	}
+
+	async submit(req, res, url) {
+		const input = JSON.parse(await body_of(req));
+		const { prompt } = input;
+		const plan = this.plans.get(prompt) ?? {};
+		const n = this.submits[prompt] = (this.submits[prompt] ?? 0) + 1;
+		const how = this.pick(plan.submit ?? 'ok', n - 1);
+		const id = randomUUID();
+		const base = `${this.url}${url.pathname.split('/').slice(0, 3)
+			.join('/')}/requests/${id}`;
+		if (how === 'ok' || how === 'cut' || how === 'hang') {
+			this.accepted[prompt] = (this.accepted[prompt] ?? 0) + 1;
+			this.jobs.set(id, { id, prompt, plan, polls: 0, input,
+				hook: url.searchParams.get('fal_webhook') });
+			if (plan.orphan_hook) this.send_hook(this.jobs.get(id), 1);
+		}
+		await this.pass('submit');
+		const bad = (type, status = 422) => this.json(res, status,
+			{ detail: [{ loc: ['body'], msg: type, type }] });
+		switch (how) {
+		case 'cut': case 'cut-before': return req.socket.destroy();
+		case 'hang': return undefined;
+		case '429': return this.json(res, 429, { detail: 'slow down' },
+			{ 'retry-after': String(plan.retry_after ?? 1) });
+		case '503': return this.json(res, 503, { detail: 'down' });
+		case '500': return this.json(res, 500, { detail: 'broken' });
+		case '422': return bad('value_error');
+		case 'refused': return bad('content_policy_violation');
+		case 'html': res.writeHead(200, { 'content-type': 'text/html' });
+			return res.end('<html>hello</html>');
+		case 'no-id': return this.json(res, 200, { status: 'IN_QUEUE' });
+		default: return this.json(res, 200, { status: 'IN_QUEUE',
+			request_id: id, response_url: base, status_url: `${base}/status`,
+			cancel_url: `${base}/cancel`, queue_position: 1 });
+		}
+	}
+
+	async status(res, job) {
+		await this.pass('poll');
+		job.polls++;
+		const word = job.plan.word;
+		if (job.cancelled) {
+			return this.json(res, 200, { status: 'COMPLETED',
+				error: 'cancelled' });
+		}
+		if (word && job.polls === 1) {
+			return this.json(res, 200, { status: word });
+		}
+		if (job.polls <= (job.plan.polls ?? 1)) {
+			return this.json(res, 202, job.polls === 1
+				? { status: 'IN_QUEUE', queue_position: 3 }
+				: { status: 'IN_PROGRESS', logs: null });
+		}
+		if (job.plan.hook && !job.hooked) {
+			job.hooked = true;
+			this.send_hook(job, Number(job.plan.hook));
+		}
+		return this.json(res, 200, { status: 'COMPLETED', metrics: {} });
+	}
+
+	async result(res, job) {
+		await this.pass('result');
+		if (job.cancelled) {
+			return this.json(res, 499, { detail: 'cancelled',
+				error_type: 'client_cancelled' });
+		}
+		switch (job.plan.result ?? 'ok') {
+		case 'failed': return this.json(res, 500, { detail: 'it broke',
+			error_type: 'internal_server_error' });
+		case 'refused': return this.json(res, 422, { detail: [{ msg: 'no',
+			type: 'content_policy_violation' }] });
+		case 'html': res.writeHead(200, { 'content-type': 'text/html' });
+			return res.end('<html></html>');
+		default: break;
+		}
+		const n = this.links[job.prompt] = (this.links[job.prompt] ?? 0) + 1;
+		return this.json(res, 200, { video: { url:
+			`${this.url}/files/${job.id}/${n}.mp4`,
+			content_type: 'video/mp4' }, seed: 7 });
+	}
+
+	async video(req, res, id) {
+		const job = this.jobs.get(id);
+		const n = this.downloads[job.prompt]
+			= (this.downloads[job.prompt] ?? 0) + 1;
+		const how = this.pick(job.plan.video ?? 'ok', n - 1);
+		const bytes = job.plan.bytes ?? mp4();
+		await this.pass('video');
+		if (how === '403' || how === '404') {
+			res.writeHead(Number(how));
+			return res.end();
+		}
+		if (how === 'html') {
+			res.writeHead(200, { 'content-type': 'text/html' });
+			return res.end('<!doctype html><p>sign in');
+		}
+		const range = req.headers.range?.match(/^bytes=(\d+)-$/);
+		const from = range ? Number(range[1]) : 0;
+		res.writeHead(range ? 206 : 200, { 'content-type': 'video/mp4',
+			'accept-ranges': 'bytes', etag: '"v1"',
+			'content-length': bytes.length - from,
+			...(range ? { 'content-range':
+				`bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {}) });
+		const half = from + Math.floor((bytes.length - from) / 2);
+		if (how === 'cut' || how === 'stall') {
+			res.write(bytes.subarray(from, half), () => {
+				if (how === 'cut') res.socket.destroy();
+			});
+			return undefined;
+		}
+		if (how === 'drip') {
+			for (let i = from; i < bytes.length; i += 4096) {
+				res.write(bytes.subarray(i, i + 4096));
+				await new Promise((r) => { setTimeout(r, 5); });
+			}
+			return res.end();
+		}
+		return res.end(bytes.subarray(from));
+	}
+
+	async send_hook(job, times) {
+		if (!job.hook) return;
+		for (let i = 0; i < times; i++) {
+			const reply = await fetch(job.hook, { method: 'POST',
+				headers: { 'content-type': 'application/json' },
+				body: JSON.stringify({ request_id: job.id, status: 'OK',
+					gateway_request_id: job.id, payload: {} }) })
+				.catch((e) => ({ status: String(e) }));
+			this.hooks.push({ prompt: job.prompt, status: reply.status });
+		}
+	}
+}
+
+if (process.argv[1] === new URL(import.meta.url).pathname) {
+	const fal = await new FakeFal().start(Number(process.argv[2] ?? 0));
+	console.log(fal.url);
+}

@@ -1,0 +1,352 @@
+// The engine against real PostgreSQL, real libav and a fake fal that plays
+// scripts: every way a generation can go, and kill -9 at every named point.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { FakeFal } from '../fake/fal.mjs';
+import { kit, start } from './pg.mjs';
+
+const top = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const build = process.env.builddir ?? join(top, 'build');
+const SPEC = { prompt: 'x', mode: 't2v', duration_ms: 2000 };
+
+let server, fal, hooks;
+const demos = new Set();
+
+before(async () => {
+	server = await start();
+	fal = await new FakeFal().start();
+	// Stands for reeld's own /hooks route: hands the body to every engine.
+	hooks = http.createServer(async (req, res) => {
+		const parts = [];
+		for await (const p of req) parts.push(p);
+		const [, , provider, attempt, token] = req.url.split('/');
+		let status = 0;
+		for (const d of demos) {
+			status = await d.hook(provider, attempt, token,
+				Buffer.concat(parts).toString());
+		}
+		res.writeHead(status || 503);
+		res.end();
+	});
+	await new Promise((r) => hooks.listen(0, '127.0.0.1', r));
+});
+after(async () => {
+	for (const d of demos) await d.kill();
+	hooks.closeAllConnections();
+	hooks.close();
+	await fal.stop();
+	await server.stop();
+});
+
+class Demo {
+	constructor(db, dir, env = {}) {
+		this.log = '';
+		this.out = '';
+		this.waits = [];
+		this.child = spawn(join(build, 'tests/it/engine_demo'), [
+			`host=${db.dir} user=reeld dbname=${db.name}`, '-', dir, fal.url,
+			join(build, 'reel-media'),
+			`http://127.0.0.1:${hooks.address().port}`],
+		{ env: { ...process.env, ...env } });
+		this.child.stderr.on('data', (d) => { this.log += d; });
+		this.child.stdin.on('error', () => {});
+		this.child.stdout.on('data', (d) => {
+			this.out += d;
+			this.waits = this.waits.filter((w) => !w());
+		});
+		this.gone = new Promise((r) => this.child.once('exit',
+			(code, signal) => { demos.delete(this); r({ code, signal }); }));
+		demos.add(this);
+	}
+
+	said(re) {
+		return new Promise((resolve) => {
+			const look = () => {
+				const m = this.out.match(re);
+				if (m) resolve(m);
+				return m;
+			};
+			if (!look()) this.waits.push(look);
+		});
+	}
+
+	up() { return Promise.race([this.said(/^up /m), this.gone]); }
+	tell(line) { this.child.stdin.write(`${line}\n`); }
+
+	async hook(provider, attempt, token, body) {
+		const n = (this.out.match(/^hook /mg) ?? []).length;
+		this.tell(`hook ${provider} ${attempt} ${token} ${body}`);
+		const m = await Promise.race([this.gone,
+			this.said(new RegExp(`(?:^hook (\\d+)\\n[^]*?){${n + 1}}`, 'm'))]);
+		return Number(m[1] ?? 503);
+	}
+
+	async kill(signal = 'SIGKILL') {
+		this.child.kill(signal);
+		return this.gone;
+	}
+}
+
+const left = [];
+async function world() {
+	const db = await server.database();
+	const conn = await db.engine();
+	const k = kit(conn);
+	await k.one('select model_put($1)', [JSON.stringify({ slug: 'm',
+		name: 'm', routes: [{ provider: 'fal',
+			endpoint: 'fal-ai/test/text-to-video',
+			params: { input: { prompt: 'prompt' } } }],
+		price: { rule: { base: 10 } } })]);
+	const route = (await k.one('select id from model_routes limit 1')).id;
+	const dir = mkdtempSync(join(tmpdir(), 'reeld-engine-'));
+	left.push(dir);
+	const user = await k.user(100);
+	return { db, conn, k, route, dir, user,
+		demo: (env) => new Demo(db, dir, env),
+		submit: async (plan = {}, o = {}) => {
+			const prompt = `p ${randomUUID()}`;
+			fal.plan(prompt, plan);
+			const g = await k.submit(user, route, { ...o,
+				spec: { ...SPEC, prompt } });
+			assert.equal(g.outcome, 'created');
+			return { id: g.id, prompt };
+		},
+		row: (id) => k.one('select * from generations where id = $1', [id]),
+	};
+}
+after(() => left.forEach((d) => rmSync(d, { recursive: true })));
+
+// Until the row satisfies ok(); the test's own limit is the deadline.
+async function until(w, id, ok, demo, limit_ms = 60000) {
+	const end = Date.now() + limit_ms;
+	for (;;) {
+		const g = await w.row(id);
+		if (ok(g)) return g;
+		if (Date.now() > end) {
+			throw new Error(`stuck: ${JSON.stringify({ status: g.status,
+				stage: g.stage, code: g.error_code })}\n`
+				+ `${demo?.log.slice(-6000)}`);
+		}
+		await new Promise((r) => { setTimeout(r, 20); });
+	}
+}
+const over = (g) => ['completed', 'failed', 'cancelled'].includes(g.status);
+const ended = (w, id, demo, ms) => until(w, id, over, demo, ms);
+
+async function books(w, expected) {
+	assert.deepEqual(await w.k.audit(), {});
+	assert.equal(await w.k.balance(w.user), expected);
+}
+
+test('a video is made, stored, charged once', async () => {
+	const w = await world();
+	const g = await w.submit({ polls: 2, video: 'drip' });
+	const d = w.demo();
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'completed', d.log);
+	assert.equal(fal.submits[g.prompt], 1);
+	assert.equal(row.video.width, 320);
+	assert.equal(row.video.codec, 'h264');
+	assert.ok(row.thumbnail_asset_id && row.video_asset_id);
+	const assets = (await w.conn.query('select kind, key, size_bytes, width '
+		+ 'from assets order by kind')).rows;
+	assert.deepEqual(assets.map((a) => a.kind), ['thumbnail', 'video']);
+	for (const a of assets) assert.ok(existsSync(join(w.dir, a.key)), a.key);
+	assert.equal(assets[0].width, 480);
+	assert.deepEqual(readdirSync(join(w.dir, 'tmp')), []);
+	await books(w, 90);
+	assert.deepEqual(await d.kill('SIGTERM'), { code: 0, signal: null });
+});
+
+const endings = [
+	['a refusal', { submit: 'refused' }, 'failed', 'refused', 1],
+	['bad input', { submit: '422' }, 'failed', 'bad_input', 1],
+	['a failure of theirs', { result: 'failed' }, 'failed', 'provider', 1],
+	['a late refusal', { result: 'refused' }, 'failed', 'refused', 1],
+	['429, then fine', { submit: ['429', 'ok'] }, 'completed', null, 2],
+	['503, then fine', { submit: ['503', 'ok'] }, null, null, null],
+	['an unknown word', { word: 'THINKING', polls: 2 }, 'completed', null, 1],
+	['a dead link, then a fresh one', { video: ['403', 'ok'] }, 'completed',
+		null, 1],
+	['dead links for ever', { video: '403' }, 'failed', 'provider', 1],
+	['a web page for a video', { video: 'html' }, 'failed', 'provider', 1],
+	['rubbish for a video', { bytes: Buffer.alloc(5000, 'x') }, 'failed',
+		'provider', 1],
+];
+for (const [name, plan, status, klass, submits] of endings) {
+	if (status === null) continue;
+	test(name, async () => {
+		const w = await world();
+		const g = await w.submit(plan);
+		const d = w.demo();
+		const row = await ended(w, g.id, d);
+		assert.equal(row.status, status, d.log);
+		if (klass) assert.equal(row.error_class, klass);
+		assert.equal(fal.submits[g.prompt], submits);
+		await books(w, status === 'completed' ? 90 : 100);
+		await d.kill('SIGTERM');
+	});
+}
+
+for (const how of ['cut', 'cut-before', '500', 'html', 'no-id']) {
+	test(`submit ${how}: asked once, parked, the charge stands`, async () => {
+		const w = await world();
+		const g = await w.submit({ submit: how });
+		const d = w.demo();
+		const end = Date.now() + 20000;
+		let job;
+		do {
+			job = await w.k.one('select status from jobs where '
+				+ 'generation_id = $1', [g.id]);
+			await new Promise((r) => { setTimeout(r, 20); });
+		} while (job.status !== 'uncertain' && Date.now() < end);
+		assert.equal(job.status, 'uncertain', d.log);
+		assert.equal(fal.submits[g.prompt], 1);
+		await books(w, 90);
+		await d.kill('SIGTERM');
+	});
+}
+
+test('a lost answer is found by its webhook', async () => {
+	const w = await world();
+	const g = await w.submit({ submit: 'cut' });
+	const d = w.demo();
+	await until(w, g.id, () => /orphan_submit/.test(d.log), d);
+	let status;
+	await until(w, g.id, async () => true, d);
+	const job = [...fal.jobs.values()].find((j) => j.prompt === g.prompt);
+	do {
+		await fal.send_hook(job, 1);
+		status = fal.hooks.at(-1).status;
+	} while (status !== 200);
+	for (let i = 0; i < 3; i++) await fal.send_hook(job, 1);
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'completed', d.log);
+	assert.equal(fal.submits[g.prompt], 1);
+	await books(w, 90);
+	// Late, repeated and forged ones change nothing.
+	await fal.send_hook(job, 2);
+	assert.equal(fal.hooks.at(-1).status, 200);
+	const forged = job.hook.replace(/[^/]+$/, 'A'.repeat(43));
+	const r = await fetch(forged, { method: 'POST',
+		body: '{"request_id":"other","status":"OK"}' });
+	assert.equal(r.status, 401);
+	assert.equal((await w.row(g.id)).version, row.version);
+	await d.kill('SIGTERM');
+});
+
+test('cancel while it renders: the provider is told, refunded', async () => {
+	const w = await world();
+	const g = await w.submit({ polls: 1000 });
+	const d = w.demo();
+	await until(w, g.id, (r) => r.stage === 'generate', d);
+	const c = await w.k.move('generation_cancel', g.id, w.user, w.user);
+	assert.equal(c.outcome, 'cancelling');
+	d.tell(`cancel ${g.id}`);
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'cancelled');
+	assert.equal(fal.cancels[g.prompt], 1);
+	await books(w, 100);
+	await d.kill('SIGTERM');
+});
+
+test('cancel is noticed without a hint', async () => {
+	const w = await world();
+	const g = await w.submit({ polls: 1000 });
+	const d = w.demo();
+	await until(w, g.id, (r) => r.stage === 'generate', d);
+	await w.k.move('generation_cancel', g.id, w.user, w.user);
+	assert.equal((await ended(w, g.id, d)).status, 'cancelled');
+	await books(w, 100);
+	await d.kill('SIGTERM');
+});
+
+test('drain: another engine goes on at once', async () => {
+	const w = await world();
+	const g = await w.submit({ polls: 20 });
+	const a = w.demo();
+	await until(w, g.id, (r) => r.stage === 'generate', a);
+	assert.deepEqual(await a.kill('SIGTERM'), { code: 0, signal: null });
+	const job = await w.k.one('select owner, status from jobs');
+	assert.equal(job.owner, null);
+	const b = w.demo();
+	assert.equal((await ended(w, g.id, b)).status, 'completed');
+	assert.equal(fal.submits[g.prompt], 1);
+	await books(w, 90);
+	await b.kill('SIGTERM');
+});
+
+// kill -9 at every named point, then a second engine: one end, books right,
+// one paid submit. [point, plan, what must come out; default completed]
+const unsure = (g) => g.status === 'processing';
+const points = [
+	['claim.committed'],
+	['submit.before_attempt_commit'],
+	['submit.after_attempt_commit', {}, unsure],
+	['submit.sending', {}, unsure],
+	['submit.sent', {}, unsure],
+	['submit.answered', {}, unsure],
+	['submit.before_record', {}, unsure],
+	['submit.recorded'],
+	['poll.sent'],
+	['poll.done_seen'],
+	['finalize.before_commit'],
+	['finalize.after_commit'],
+	['download.partial', { video: 'drip' }],
+	['download.complete'],
+	['store.before_put'],
+	['store.stored'],
+	['poster.before'],
+	['poster.done'],
+	['poster.stored'],
+	['finish.before_commit'],
+	['finish.after_commit'],
+	['fail.before_commit', { result: 'failed' }, (g) => g.status === 'failed'],
+	['fail.after_commit', { result: 'failed' }, (g) => g.status === 'failed'],
+	['requeue.before_commit', { submit: ['429', 'ok'] }, unsure],
+	['requeue.after_commit', { submit: ['429', 'ok'] }],
+	['uncertain.before_commit', { submit: 'cut' }, unsure],
+	['uncertain.after_commit', { submit: 'cut' }, unsure],
+];
+for (const [point, plan = {}, expect] of points) {
+	test(`kill -9 at ${point}`, async () => {
+		const w = await world();
+		const g = await w.submit({ polls: 2, ...plan });
+		const a = w.demo({ REELD_CRASH_AT: point });
+		const end = await Promise.race([a.gone, new Promise((r) => {
+			setTimeout(r, 30000, 'never reached');
+		})]);
+		assert.deepEqual(end, { code: null, signal: 'SIGKILL' }, a.log);
+		const b = w.demo();
+		let row;
+		if (expect === unsure) {
+			await until(w, g.id, () => /"taken"/.test(b.log), b);
+			const stop = Date.now() + 20000;
+			let job;
+			do {
+				job = await w.k.one('select status from jobs');
+				await new Promise((r) => { setTimeout(r, 20); });
+			} while (job.status !== 'uncertain' && Date.now() < stop);
+			assert.equal(job.status, 'uncertain', b.log);
+			row = await w.row(g.id);
+		} else {
+			row = await ended(w, g.id, b);
+			if (expect) assert.ok(expect(row), row.status);
+			else assert.equal(row.status, 'completed', b.log);
+		}
+		assert.ok((fal.accepted[g.prompt] ?? 0) <= 1, 'paid twice');
+		await books(w, row.status === 'failed' ? 100 : 90);
+		const ends = await w.k.one("select count(*) from events where type in "
+			+ "('generation.completed', 'generation.failed', "
+			+ "'generation.cancelled')");
+		assert.equal(ends.count, over(row) ? 1 : 0);
+		await b.kill('SIGTERM');
+	});
+}

@@ -1,0 +1,200 @@
+/*
+ * engine_demo.c - the engine alone on a given database, for tests of src/jobs.
+ * Lines on stdin: "cancel <generation>", "wake", "dump",
+ * "hook <provider> <attempt> <token> <json>".  SIGTERM drains and exits 0.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "reeld/fetch.h"
+#include "reeld/jobs.h"
+#include "reeld/log.h"
+#include "reeld/media.h"
+#include "reeld/mem.h"
+#include "reeld/pg.h"
+#include "reeld/redis.h"
+#include "reeld/storage.h"
+
+static struct demo {
+	struct loop *loop;
+	struct engine *engine;
+	struct provider_account fal;
+	struct engine_hook *hook;
+	struct loop_timer up;
+	char line[65536];
+	size_t len;
+} demo;
+
+static const struct provider_account *
+account(void *arg, const char *provider)
+{
+	struct demo *self = arg;
+
+	return str_eq(provider, "fal") ? &self->fal : NULL;
+}
+
+static void
+on_drained(void *arg)
+{
+	loop_stop(arg);
+}
+
+static void
+on_term(int signo, void *arg)
+{
+	(void)signo;
+	(void)arg;
+	engine_drain(demo.engine, 15000, on_drained, demo.loop);
+}
+
+static void
+on_hook(int status, void *arg)
+{
+	(void)arg;
+	printf("hook %d\n", status);
+	fflush(stdout);
+}
+
+static const char *
+no_header(const char *name, void *arg)
+{
+	(void)name;
+	(void)arg;
+	return NULL;
+}
+
+static void
+run(char *line)
+{
+	char *rest = line;
+	const char *verb = strsep(&rest, " ");
+
+	if (str_eq(verb, "cancel")) {
+		engine_cancel_hint(demo.engine, rest);
+	} else if (str_eq(verb, "wake")) {
+		engine_wake(demo.engine);
+	} else if (str_eq(verb, "dump")) {
+		engine_dump(demo.engine);
+		printf("active %d\n", engine_stats(demo.engine)->active);
+		fflush(stdout);
+	} else if (str_eq(verb, "hook")) {
+		struct engine_hook_in in = {.header = no_header};
+
+		in.provider = strsep(&rest, " ");
+		in.attempt = strsep(&rest, " ");
+		in.token = strsep(&rest, " ");
+		in.body = rest;
+		in.len = strlen(rest);
+		engine_hook_start(demo.engine, &in, &demo.hook, on_hook, NULL);
+	}
+}
+
+static void
+on_stdin(int fd, int events, void *arg)
+{
+	struct loop_io **io = arg;
+	ssize_t n =
+	    read(fd, demo.line + demo.len, sizeof demo.line - 1 - demo.len);
+	char *end;
+
+	(void)events;
+	if (n <= 0) {
+		loop_io_set(*io, 0);
+		return;
+	}
+	demo.len += (size_t)n;
+	demo.line[demo.len] = '\0';
+	while ((end = strchr(demo.line, '\n')) != NULL) {
+		*end = '\0';
+		run(demo.line);
+		demo.len -= (size_t)(end + 1 - demo.line);
+		memmove(demo.line, end + 1, demo.len + 1);
+	}
+}
+
+static void
+on_up(void *arg)
+{
+	struct demo *self = arg;
+
+	if (!engine_is_up(self->engine)) {
+		timer_set_ms(&self->up, 10);
+		return;
+	}
+	printf("up %s\n", engine_instance(self->engine)->text);
+	fflush(stdout);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct pg_opts pg = {.name = "engine",
+	    .size = 4,
+	    .max_waiting = 1000,
+	    .timeout_ms = 10000,
+	    .session_sql = "select set_config('app.engine', 'on', false)"};
+	struct redis_opts redis = {0};
+	struct storage_opts storage = {0};
+	struct fetch_opts fetch = {0};
+	struct media_opts media = {.threads = 1};
+	struct engine_deps deps = {.name = "demo",
+	    .account = account,
+	    .account_arg = &demo,
+	    .secret = "secret",
+	    .secret_len = 6,
+	    .dead_ms = 2000,
+	    .sweep_ms = 200};
+	struct loop_io *io;
+	struct err err = {0};
+
+	if (argc != 7) {
+		fprintf(stderr,
+		    "usage: engine_demo DB REDIS|- DIR FAL HELPER "
+		    "PUBLIC\n");
+		return 2;
+	}
+	log_set_level(LOG_DEBUG);
+	demo.loop = deps.loop = loop_new();
+	pg.conninfo = argv[1];
+	deps.pg = pg_pool_new(demo.loop, &pg);
+	redis.url = argv[2];
+	if (strcmp(argv[2], "-") != 0)
+		deps.redis = redis_new(demo.loop, &redis, &err);
+	media.helper = argv[5];
+	deps.media = media_pool_new(demo.loop, &media);
+	deps.fetch = fetch_new(demo.loop, &fetch);
+	storage.dir = argv[3];
+	if (!storage_new(demo.loop, deps.media, deps.fetch, &storage,
+		&deps.storage, &err)) {
+		fprintf(stderr, "%s\n", err.msg);
+		return 1;
+	}
+	deps.public_url = argv[6];
+	demo.fal = (struct provider_account){.base_url = argv[4],
+	    .key = "k:s",
+	    .allow_private = true,
+	    .poll_ms = 100};
+	demo.engine = engine_new(&deps);
+	loop_on_signal(demo.loop, SIGTERM, on_term, NULL);
+	io = loop_io_new(demo.loop, 0, "stdin", on_stdin, &io);
+	loop_io_set(io, LOOP_READ);
+	engine_start(demo.engine);
+	timer_init(&demo.up, demo.loop, "up", on_up, &demo);
+	timer_set_ms(&demo.up, 1);
+	loop_run(demo.loop);
+
+	loop_io_free(&io);
+	timer_fini(&demo.up);
+	engine_hook_cancel(&demo.hook);
+	engine_free(demo.engine);
+	storage_free(deps.storage);
+	media_pool_free(deps.media);
+	fetch_free(deps.fetch);
+	redis_free(deps.redis);
+	pg_pool_free(deps.pg);
+	loop_free(demo.loop);
+	return 0;
+}
