@@ -23,11 +23,13 @@ where u.id = $1 and u.deleted_at is null;
 select id, email, name, role::text as role, status::text as status
 from users where email = lower($1) and deleted_at is null;
 
--- name: session_find (bytea)
--- by token hash; touches seen_at at most once a minute
+-- name: session_find (bytea, bigint)
+-- by token hash, not unused for so many seconds; touches seen_at at most once
+-- a minute
 with s as (
 	select s.id, s.user_id, s.expires_at, s.seen_at from sessions s
 	where s.token_hash = $1 and s.expires_at > now()
+		and s.seen_at > now() - $2::bigint * interval '1 second'
 ), touched as (
 	update sessions t set seen_at = now() from s where t.id = s.id
 		and s.seen_at < now() - interval '1 minute'
@@ -58,6 +60,17 @@ select session_create as id from session_create($1, $2, $3, $4, $5);
 
 -- name: session_end (bytea)
 select session_end as found from session_end($1);
+
+-- name: session_list (uuid)
+-- app pool
+select id, user_agent, ms(created_at) as created_ms, ms(seen_at) as seen_ms,
+	ms(expires_at) as expires_ms
+from sessions where user_id = $1 and expires_at > now()
+order by seen_at desc, id limit 200;
+
+-- name: session_revoke (uuid, uuid)
+-- session, user
+delete from sessions where id = $1 and user_id = $2 returning id;
 
 -- name: login_link_create (bytea, uuid, bigint)
 select login_link_create from login_link_create($1, $2, $3);

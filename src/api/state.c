@@ -1,0 +1,44 @@
+/*
+ * state.c - what the api layer keeps between requests: work that goes on
+ * after its client hung up.
+ */
+#include <stdlib.h>
+
+#include "api/state.h"
+#include "reeld/conf.h"
+#include "reeld/provider.h"
+
+void
+api_open(struct app *app)
+{
+	app->api = xcalloc(1, sizeof *app->api);
+}
+
+void
+api_close(struct app *app)
+{
+	if (app->api == NULL)
+		return;
+	while (app->api->once != NULL)
+		api_once_free(app->api->once);
+	free(app->api);
+	app->api = NULL;
+}
+
+bool
+api_provider_ready(void *app_arg, const char *provider, struct err *why)
+{
+	struct app *app = app_arg;
+	const struct provider *adapter = provider_by_name(provider);
+	const struct conf_provider *settings =
+	    conf_provider(app->conf, provider);
+
+	if (adapter == NULL)
+		return err_set_name(why, ERR_UNAVAILABLE, "no_adapter",
+		    "This server cannot talk to %s.", provider);
+	if (adapter->needs_key &&
+	    (settings == NULL || settings->key[0] == '\0'))
+		return err_set_name(why, ERR_UNAVAILABLE, "no_key",
+		    "No key for %s is configured.", adapter->title);
+	return true;
+}
