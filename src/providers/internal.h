@@ -67,6 +67,36 @@ void spec_start(const struct provider *self, const struct provider_job *job,
 /* Percent-encodes for a query value; the caller frees it. */
 char *url_encode(const char *text);
 
+/* --- encode.c: the forms they want ------------------------------------------
+ */
+
+/* All text is the caller's to free. */
+char *base64_text(const void *data, size_t len); /* with padding */
+bool image_given(const struct provider_image *image);
+const char *image_mime(const struct provider_image *image);
+/* NULL when only a URL is known. */
+char *image_base64(const struct provider_image *image);
+char *image_data_uri(const struct provider_image *image);
+
+/* init, the parts in order, finish (which gives the body to the request and
+ * frees it).  The boundary is made of the job's nonce. */
+struct multipart {
+	struct buf body;
+	char boundary[80];
+};
+void multipart_init(struct multipart *self, const struct provider_job *job);
+void
+multipart_field(struct multipart *self, const char *name, const char *value);
+void multipart_file(struct multipart *self, const char *name,
+    const char *filename, const char *mime, const void *data, size_t len);
+void multipart_finish(struct multipart *self, struct fetch_spec *out);
+
+/* A JSON Web Token with iss, exp and nbf, signed with HMAC-SHA256. */
+char *
+jwt_hs256(const char *issuer, const char *secret, int64_t exp_s, int64_t nbf_s);
+/* Google's "32s" and "1.5s", rounded up, at most 600; 0 for anything else. */
+int duration_text_s(const char *text);
+
 extern const struct provider provider_fal, provider_worker, provider_manual;
 
 #endif

@@ -23,8 +23,9 @@ static const char *const canonical[] = {"prompt", "negative_prompt", "duration",
     "resolution", "aspect_ratio", "fps", "seed", "audio", "enhance",
     "start_image", "end_image", "images", "width", "height", "size", "frames",
     NULL};
-static const char *const as_names[] = {"native", "text", "number", NULL};
-enum { AS_NATIVE, AS_TEXT, AS_NUMBER };
+static const char *const as_names[] = {
+    "native", "text", "number", "data_uri", "base64", NULL};
+enum { AS_NATIVE, AS_TEXT, AS_NUMBER, AS_DATA_URI, AS_BASE64 };
 
 struct entry {
 	char *field, *suffix;
@@ -115,16 +116,20 @@ put(struct json_object *body, const char *field, struct json_object *value)
 
 /* An image as a URL, or as a data URI when only its bytes are known. */
 static char *
-image_text(const struct provider_image *image)
+image_text(const struct provider_image *image, int as)
 {
-	return image->url != NULL ? xstrdup(image->url) : NULL;
+	if (as == AS_BASE64)
+		return image_base64(image);
+	if (as == AS_DATA_URI || image->url == NULL)
+		return image_data_uri(image);
+	return xstrdup(image->url);
 }
 
 /* The spec's value as text and, where it is one, as a number; NULL when the
  * spec does not say. */
 static char *
-value_text(const struct provider_job *job, const char *name, double *number,
-    bool *is_number)
+value_text(const struct provider_job *job, const char *name, int as,
+    double *number, bool *is_number)
 {
 	const struct gen_spec *spec = job->spec;
 	const char *text = NULL;
@@ -159,9 +164,9 @@ value_text(const struct provider_job *job, const char *name, double *number,
 	else if (strcmp(name, "aspect_ratio") == 0)
 		text = spec->aspect_ratio;
 	else if (strcmp(name, "start_image") == 0)
-		return image_text(&job->start);
+		return image_text(&job->start, as);
 	else if (strcmp(name, "end_image") == 0)
-		return image_text(&job->end);
+		return image_text(&job->end, as);
 	else if (strcmp(name, "size") == 0 && spec->width > 0)
 		return xasprintf("%dx%d", spec->width, spec->height);
 	return text != NULL && text[0] != '\0' ? xstrdup(text) : NULL;
@@ -205,7 +210,7 @@ text_value(const struct provider_job *job, const char *name,
 {
 	double number = 0;
 	bool is_number, ok = true;
-	char *text = value_text(job, name, &number, &is_number);
+	char *text = value_text(job, name, entry->as, &number, &is_number);
 
 	if (text == NULL)
 		return true;
@@ -239,6 +244,12 @@ map_one(const struct provider_job *job, const char *name,
 
 	if (!native_value(job, name, entry, holder))
 		ok = text_value(job, name, entry, holder, err);
+	/* An image that can't be given in the form they want is not left out:
+	 * the video would be another one, and paid. */
+	if (ok && json_at(holder, "v") == NULL &&
+	    ((str_eq(name, "start_image") && image_given(&job->start)) ||
+		(str_eq(name, "end_image") && image_given(&job->end))))
+		ok = bad(err, name, "the image's bytes are not known");
 	if (ok && json_at(holder, "v") != NULL &&
 	    !put(body, entry->field, json_at(holder, "v")))
 		ok = bad(err, name, "the field can't be written there");
