@@ -3,8 +3,8 @@
 -- name: catalogue_load ()
 -- every model with its usable routes (best first) and open price plans; a plan
 -- with model null fits every model
-select m.id, m.slug, m.aliases, m.name, m.description, m.version, m.family,
-	m.category, m.tags, m.capabilities, m.default_params, m.is_premium,
+select m.id, m.slug, to_jsonb(m.aliases) as aliases, m.name, m.description,
+	m.version, m.family, m.category, to_jsonb(m.tags) as tags, m.capabilities, m.default_params, m.is_premium,
 	m.is_active, m.is_default, m.is_deprecated, m.is_experimental,
 	m.replacement, ms(m.sunset_at) as sunset_ms, m.deadline_s,
 	(select jsonb_agg(jsonb_build_object('id', r.id, 'provider', r.provider,

@@ -1,2 +1,4 @@
 # catalogue: models, prices and system settings in memory.
-libreeld_a_SOURCES += include/reeld/catalogue.h
+libreeld_a_SOURCES += src/catalogue/catalogue.c src/catalogue/load.c \
+	src/catalogue/shown.c src/catalogue/get.c \
+	src/catalogue/internal.h include/reeld/catalogue.h
