@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync }
+	from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { FakeFal } from '../fake/fal.mjs';
+import { FakeFal, mp4 } from '../fake/fal.mjs';
 import { kit, start } from './pg.mjs';
 
 const top = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -108,18 +109,19 @@ async function world() {
 	const dir = mkdtempSync(join(tmpdir(), 'reeld-engine-'));
 	left.push(dir);
 	const user = await k.user(100);
-	return { db, conn, k, route, dir, user,
+	const w = { db, conn, k, route, dir, user,
 		demo: (env) => new Demo(db, dir, env),
 		submit: async (plan = {}, o = {}) => {
 			const prompt = `p ${randomUUID()}`;
 			fal.plan(prompt, plan);
-			const g = await k.submit(user, route, { ...o,
+			const g = await k.submit(w.user, w.route, { ...o,
 				spec: { ...SPEC, prompt } });
 			assert.equal(g.outcome, 'created');
 			return { id: g.id, prompt };
 		},
 		row: (id) => k.one('select * from generations where id = $1', [id]),
 	};
+	return w;
 }
 after(() => left.forEach((d) => rmSync(d, { recursive: true })));
 
@@ -350,3 +352,121 @@ for (const [point, plan = {}, expect] of points) {
 		await b.kill('SIGTERM');
 	});
 }
+
+test('connections cut again and again: every job ends once', async () => {
+	const w = await world();
+	w.user = await w.k.user(200, 20);
+	const d = w.demo();
+	await d.up();
+	const all = [];
+	for (let i = 0; i < 16; i++) {
+		all.push(await w.submit({ polls: i % 4,
+			result: i % 4 === 0 ? 'failed' : 'ok' }));
+		await w.conn.query('select pg_terminate_backend(pid) from '
+			+ 'pg_stat_activity where usename = $1 and pid <> '
+			+ 'pg_backend_pid() and datname = current_database()', ['reeld']);
+		await new Promise((r) => { setTimeout(r, 40); });
+	}
+	let done = 0;
+	for (const g of all) {
+		const row = await ended(w, g.id, d);
+		done += row.status === 'completed';
+		assert.ok((fal.accepted[g.prompt] ?? 0) <= 1, 'paid twice');
+	}
+	assert.ok(done >= 8, `${done}`);
+	await books(w, 200 - 10 * done);
+	const lost = await w.k.one('select count(*) from jobs where owner is not '
+		+ 'null');
+	assert.equal(lost.count, 0);
+	await d.kill('SIGTERM');
+});
+
+test('two engines, one killed: nothing is done twice', async () => {
+	const w = await world();
+	w.user = await w.k.user(200, 20);
+	const all = [];
+	for (let i = 0; i < 12; i++) {
+		all.push(await w.submit({ polls: 3 + i % 3 }));
+	}
+	const a = w.demo();
+	const b = w.demo();
+	await until(w, all[6].id, (g) => g.stage === 'generate'
+		|| g.stage === 'download' || over(g), a);
+	await a.kill();
+	for (const g of all) {
+		const row = await until(w, g.id, (r) => over(r)
+			|| r.stage === 'submit', b);
+		if (!over(row)) continue; // killed in the middle of a submit: parked
+		assert.equal(row.status, 'completed', b.log);
+		assert.equal(fal.submits[g.prompt], 1);
+	}
+	assert.deepEqual(await w.k.audit(), {});
+	await b.kill('SIGTERM');
+});
+
+async function worker_world() {
+	const w = await world();
+	await w.k.one('select model_put($1)', [JSON.stringify({ slug: 'own',
+		name: 'own', routes: [{ provider: 'worker', endpoint: 'demo' }],
+		price: { rule: { base: 10 } } })]);
+	w.route = (await w.k.one("select id from model_routes where provider = "
+		+ "'worker'")).id;
+	const me = (await w.k.one('select worker_register(null, $1, null, null, '
+		+ 'null, null, null) as id', ['w'])).id;
+	w.take = async () => {
+		for (;;) {
+			const r = await w.k.one('select * from worker_claim($1, null)',
+				[me]);
+			if (r.outcome === 'started') return r;
+			await new Promise((s) => { setTimeout(s, 20); });
+		}
+	};
+	w.me = me;
+	return w;
+}
+
+test('our own worker: offered, uploaded, finished', async () => {
+	const w = await worker_world();
+	const g = await w.submit();
+	const d = w.demo();
+	const r = await w.take();
+	assert.equal(r.generation_id, g.id);
+	const key = `videos/${g.id}/upload.mp4`;
+	mkdirSync(join(w.dir, 'videos', g.id), { recursive: true });
+	writeFileSync(join(w.dir, key), mp4());
+	const done = await w.k.one('select * from worker_job_complete($1, $2, '
+		+ 'null, $3)', [r.attempt_id, w.me, JSON.stringify({ key })]);
+	assert.equal(done.outcome, 'completed');
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'completed', d.log);
+	assert.equal(row.video.width, 320);
+	assert.ok(row.thumbnail_asset_id);
+	await books(w, 90);
+	await d.kill('SIGTERM');
+});
+
+test('our own worker refuses: failed and refunded', async () => {
+	const w = await worker_world();
+	const g = await w.submit();
+	const d = w.demo();
+	const r = await w.take();
+	await w.k.one('select * from worker_job_fail($1, $2, null, $3, $4, $5, '
+		+ 'false)', [r.attempt_id, w.me, 'bad_input', 'bad_input', 'no']);
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'failed');
+	assert.equal(row.error_class, 'bad_input');
+	await books(w, 100);
+	await d.kill('SIGTERM');
+});
+
+test('cancelled before a worker took it: off, refunded', async () => {
+	const w = await worker_world();
+	const g = await w.submit();
+	const d = w.demo();
+	await until(w, g.id, (r) => r.stage === 'generate', d);
+	await w.k.move('generation_cancel', g.id, w.user, w.user);
+	d.tell(`cancel ${g.id}`);
+	assert.equal((await ended(w, g.id, d)).status, 'cancelled');
+	await books(w, 100);
+	await d.kill('SIGTERM');
+});

@@ -102,7 +102,8 @@ on_stdin(int fd, int events, void *arg)
 
 	(void)events;
 	if (n <= 0) {
-		loop_io_set(*io, 0);
+		loop_io_set(*io, 0); /* the test is gone */
+		loop_stop(demo.loop);
 		return;
 	}
 	demo.len += (size_t)n;
