@@ -175,6 +175,21 @@ text_names_refusal(const char *text)
 	return false;
 }
 
+bool
+text_names_funds(const char *text)
+{
+	static const char *const signs[] = {"insufficient_quota",
+	    "insufficient credit", "insufficient_credit", "not enough credits",
+	    "insufficient balance", "insufficient_balance", "insufficient fund",
+	    "billing hard limit", "exhausted balance"};
+
+	for (size_t i = 0; text != NULL && i < nitems(signs); i++) {
+		if (strcasestr(text, signs[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
 static enum provider_class
 class_of_status(int status)
 {
@@ -255,6 +270,72 @@ verdict_http(struct provider_verdict *out, enum provider_step step,
 	if (out->provider_message[0] == '\0' && reply->body.len > 0 &&
 	    utf8_valid(reply->body.data, reply->body.len))
 		verdict_their_message(out, buf_str(&reply->body));
+}
+
+void
+verdict_their_code(
+    struct provider_verdict *out, const char *code, const char *text)
+{
+	char *full;
+
+	if (code == NULL || code[0] == '\0' || text == NULL) {
+		verdict_their_message(out, text != NULL ? text : code);
+		return;
+	}
+	full = xasprintf("%.80s: %s", code, text);
+	verdict_their_message(out, full);
+	free(full);
+}
+
+void
+verdict_no_media(struct provider_verdict *out, const char *text)
+{
+	verdict_fail(out, PROVIDER_FAILED, PROVIDER_CLASS_PROVIDER,
+	    "no_media_generated", NULL);
+	verdict_their_message(out, text);
+	out->may_retry = true;
+}
+
+static int
+retry_after(const struct fetch_reply *reply, int from_body_s)
+{
+	const char *ms = fetch_reply_header(reply, "retry-after-ms");
+	double value;
+	char *end;
+
+	if (ms != NULL) {
+		value = strtod(ms, &end);
+		if (end != ms && *end == '\0' && value > 0 && value < 600e3)
+			return (int)((value + 999) / 1000);
+	}
+	if (reply->retry_after_s > 0)
+		return reply->retry_after_s;
+	return from_body_s > 600 ? 600 : from_body_s > 0 ? from_body_s : 0;
+}
+
+void
+verdict_error(struct provider_verdict *out, enum provider_step step,
+    const struct fetch_reply *reply, const char *code, const char *text,
+    int retry_after_s)
+{
+	verdict_their_code(out, code, text);
+	verdict_http(out, step, reply);
+	out->retry_after_s = retry_after(reply, retry_after_s);
+	if (step != PROVIDER_STEP_SUBMIT && step != PROVIDER_STEP_PREPARE)
+		return;
+	/* Only where the status says that nothing was accepted. */
+	if (reply->status == 429 && text_names_funds(code)) {
+		verdict_fail(out, PROVIDER_FAILED, PROVIDER_CLASS_FUNDS,
+		    "provider_funds", NULL);
+		out->may_retry = false;
+	} else if (out->state != PROVIDER_FAILED || reply->status == 401)
+		return;
+	else if (text_names_refusal(code) || text_names_refusal(text))
+		verdict_fail(out, PROVIDER_REFUSED, PROVIDER_CLASS_REFUSED,
+		    "content_policy_violation", NULL);
+	else if (text_names_funds(code) || text_names_funds(text))
+		verdict_fail(out, PROVIDER_FAILED, PROVIDER_CLASS_FUNDS,
+		    "provider_funds", NULL);
 }
 
 struct json_object *

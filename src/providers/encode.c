@@ -57,6 +57,22 @@ image_data_uri(const struct provider_image *image)
 	return text;
 }
 
+char *
+image_ref(const struct provider_image *image)
+{
+	return image->url != NULL ? xstrdup(image->url) : image_data_uri(image);
+}
+
+const char *
+image_file_name(const struct provider_image *image)
+{
+	const char *mime = image_mime(image);
+
+	return strcmp(mime, "image/jpeg") == 0 ? "image.jpg"
+	    : strcmp(mime, "image/webp") == 0  ? "image.webp"
+					       : "image.png";
+}
+
 /* --- multipart/form-data --------------------------------------------------
  */
 

@@ -46,16 +46,6 @@ app_len(const char *endpoint)
 	return (size_t)(p - endpoint);
 }
 
-static bool
-is_ours(const struct provider_job *job, const char *url)
-{
-	char a[300], b[300];
-
-	return url != NULL && fetch_url_origin(url, a, sizeof a) &&
-	    fetch_url_origin(job_base(&provider_fal, job), b, sizeof b) &&
-	    strcmp(a, b) == 0;
-}
-
 /* which: "status_url", "response_url", "cancel_url".  The caller frees it. */
 static char *
 request_url(const struct provider_job *job, const char *which)
@@ -66,7 +56,7 @@ request_url(const struct provider_job *job, const char *which)
 							    : "";
 	char *id, *url;
 
-	if (is_ours(job, known))
+	if (url_is_own(&provider_fal, job, known))
 		return xstrdup(known);
 	if (job->provider_id == NULL || !endpoint_ok(job->endpoint))
 		return NULL;
@@ -247,7 +237,7 @@ keep_url(const struct provider_job *job, struct json_object *refs,
 	const char *url = json_text_at(body, name);
 
 	/* Our key is sent there: another host gets nothing. */
-	if (is_ours(job, url))
+	if (url_is_own(&provider_fal, job, url))
 		json_set_text(refs, name, url);
 }
 

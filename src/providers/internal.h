@@ -40,6 +40,23 @@ bool text_names_refusal(const char *text);
 void verdict_http(struct provider_verdict *out, enum provider_step step,
     const struct fetch_reply *reply);
 
+/*
+ * The same when the vendor gave a code or a text with its error (either may be
+ * NULL): a definite refusal of a submit that names content policy is REFUSED,
+ * one that names our balance is FUNDS.  Also takes the waiting time from
+ * `retry-after-ms`, and from retry_after_s (0: none) of the body.
+ */
+void verdict_error(struct provider_verdict *out, enum provider_step step,
+    const struct fetch_reply *reply, const char *code, const char *text,
+    int retry_after_s);
+/* Does a text say that our credit there is used up? */
+bool text_names_funds(const char *text);
+/* "code: text" as the operators' message. */
+void verdict_their_code(
+    struct provider_verdict *out, const char *code, const char *text);
+/* Finished without a file. */
+void verdict_no_media(struct provider_verdict *out, const char *text);
+
 /* The reply's body as an object (JSON_FOREIGN); NULL when it is none.  The
  * caller frees it. */
 struct json_object *reply_json(const struct fetch_reply *reply);
@@ -64,6 +81,9 @@ job_base(const struct provider *self, const struct provider_job *job);
 /* A request to the provider's own origin with our limits. */
 void spec_start(const struct provider *self, const struct provider_job *job,
     struct fetch_spec *out, const char *method, const char *url);
+/* Is a URL on the origin of the provider's base URL? */
+bool url_is_own(const struct provider *self, const struct provider_job *job,
+    const char *url);
 /* Percent-encodes for a query value; the caller frees it. */
 char *url_encode(const char *text);
 
@@ -77,6 +97,10 @@ const char *image_mime(const struct provider_image *image);
 /* NULL when only a URL is known. */
 char *image_base64(const struct provider_image *image);
 char *image_data_uri(const struct provider_image *image);
+/* The URL, else a data URI, else NULL. */
+char *image_ref(const struct provider_image *image);
+/* "image.png", by the type. */
+const char *image_file_name(const struct provider_image *image);
 
 /* init, the parts in order, finish (which gives the body to the request and
  * frees it).  The boundary is made of the job's nonce. */
