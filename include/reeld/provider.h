@@ -185,6 +185,9 @@ struct provider {
 	bool needs_key;
 	bool image_data; /* wants image bytes in job->start, job->end */
 
+	/* Is a prepare needed for this job?  NULL: always, where there is
+	 * one.  Its verdict may ask for another one by next = PREPARE. */
+	bool (*wants_prepare)(const struct provider_job *job);
 	/* A NULL pair is a step the provider does not have. */
 	provider_build_fn *prepare;
 	provider_read_fn *prepared;
@@ -198,7 +201,8 @@ struct provider {
 	provider_read_fn *cancelled;
 	provider_build_fn *find;
 	provider_read_fn *found;
-	/* The file itself, when verdict.result_needs_key. */
+	/* The file itself, when verdict.result_needs_key, and for every link
+	 * on the base URL's own origin: it decides what gets the key. */
 	bool (*download)(const struct provider_job *job, const char *url,
 	    struct fetch_spec *out, struct err *err);
 
@@ -245,8 +249,11 @@ bool provider_build(const struct provider *provider, enum provider_step step,
 void provider_read(const struct provider *provider, enum provider_step step,
     const struct provider_job *job, const struct fetch_reply *reply,
     const struct err *err, struct provider_verdict *out);
-/* A request for the result file.  Without result_needs_key it is an
- * untrusted URL and gets no credentials. */
+/* Does this job need a prepare request before its submit? */
+bool provider_wants_prepare(
+    const struct provider *provider, const struct provider_job *job);
+/* A request for the result file.  Without needs_key, and on another origin
+ * than the base URL's, it is an untrusted URL and gets no credentials. */
 bool provider_download(const struct provider *provider,
     const struct provider_job *job, const char *url, bool needs_key,
     struct fetch_spec *out, struct err *err) REELD_MUST;

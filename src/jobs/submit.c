@@ -209,9 +209,14 @@ prepared(struct job *job, struct provider_verdict *verdict)
 		job_on(job, &event);
 		return;
 	}
-	default:
+	default: {
+		enum provider_step next = verdict->next;
+
 		provider_verdict_fini(verdict);
-		ask(job, PROVIDER_STEP_SUBMIT);
+		ask(job,
+		    next == PROVIDER_STEP_PREPARE ? PROVIDER_STEP_PREPARE
+						  : PROVIDER_STEP_SUBMIT);
+	}
 	}
 }
 
@@ -325,6 +330,9 @@ ask(struct job *job, enum provider_step what)
 static void
 load_images(struct job *job)
 {
+	struct provider_job pj;
+	char *callback;
+
 	while (job->images_done < 2) {
 		const char *key =
 		    job->images_done == 0 ? job->start_key : job->end_key;
@@ -336,8 +344,11 @@ load_images(struct job *job)
 		}
 		job->images_done++;
 	}
+	fill(job, &pj, &callback);
+	free(callback);
+	pj.callback_url = NULL;
 	ask(job,
-	    provider_has_step(job->lane->provider, PROVIDER_STEP_PREPARE)
+	    provider_wants_prepare(job->lane->provider, &pj)
 		? PROVIDER_STEP_PREPARE
 		: PROVIDER_STEP_SUBMIT);
 }

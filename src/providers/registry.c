@@ -85,6 +85,14 @@ provider_has_step(const struct provider *provider, enum provider_step step)
 	return builder(provider, step) != NULL;
 }
 
+bool
+provider_wants_prepare(
+    const struct provider *provider, const struct provider_job *job)
+{
+	return provider->prepare != NULL &&
+	    (provider->wants_prepare == NULL || provider->wants_prepare(job));
+}
+
 const char *
 provider_step_name(enum provider_step step)
 {
@@ -157,12 +165,13 @@ provider_download(const struct provider *provider,
     const struct provider_job *job, const char *url, bool needs_key,
     struct fetch_spec *out, struct err *err)
 {
-	if (needs_key) {
-		if (provider->download == NULL)
-			return err_set_name(err, ERR_INTERNAL, "unsupported",
-			    "%s has no keyed downloads", provider->title);
+	if (needs_key && provider->download == NULL)
+		return err_set_name(err, ERR_INTERNAL, "unsupported",
+		    "%s has no keyed downloads", provider->title);
+	/* needs_key is not stored: after a restart the origin tells. */
+	if (provider->download != NULL &&
+	    (needs_key || url_is_own(provider, job, url)))
 		return provider->download(job, url, out, err);
-	}
 	fetch_spec_init(out, "GET", url);
 	out->max_redirects = 5;
 	out->tag = provider->name;
@@ -175,6 +184,18 @@ job_base(const struct provider *self, const struct provider_job *job)
 	return job->base_url != NULL && job->base_url[0] != '\0'
 	    ? job->base_url
 	    : self->base_url;
+}
+
+bool
+url_is_own(const struct provider *self, const struct provider_job *job,
+    const char *url)
+{
+	const char *base = job_base(self, job);
+	char a[300], b[300];
+
+	return url != NULL && base != NULL &&
+	    fetch_url_origin(url, a, sizeof a) &&
+	    fetch_url_origin(base, b, sizeof b) && strcmp(a, b) == 0;
 }
 
 void
