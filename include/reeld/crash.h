@@ -16,7 +16,11 @@
 #ifdef REELD_CRASH_POINTS
 void crash_point(const char *name);
 #else
-#define crash_point(name) ((void)0)
+static inline void
+crash_point(const char *name)
+{
+	(void)name;
+}
 #endif
 
 #endif

@@ -33,7 +33,7 @@ static const struct {
     [ERR_STORAGE] = {"storage_full", "No room left", 507, 1013, true},
 };
 
-static void
+__attribute__((format(printf, 5, 0))) static void
 fill(struct err *err, enum err_code code, const char *name, const char *pointer,
     const char *fmt, va_list ap)
 {

@@ -226,7 +226,7 @@ struct http_server {
 	struct site *site;
 	struct cidr *trusted;
 	size_t n_trusted;
-	char csp_page[640];
+	char csp_page[768];
 	char upload_dir[256];
 	char id_prefix[20];
 	uint64_t id_next;

@@ -223,7 +223,7 @@ connection_limit(const struct http_server *server)
 	return most;
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 on_library_log(void *cls, const char *fmt, va_list ap)
 {
 	char line[300];

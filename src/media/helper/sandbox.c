@@ -22,6 +22,9 @@
 #include "media/helper/helper.h"
 #include "reeld/mem.h"
 
+/* libseccomp's own SCMP_A0() and friends name no field, which clang dislikes. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 enum { NOBODY = 65534 };
 
 static const int64_t MAX_FILE = 2LL << 30;
