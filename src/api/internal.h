@@ -85,6 +85,19 @@ void api_page_reply(struct http_call *call, const struct api_page *page,
     const struct pg_rows *rows, const char *sort, const char *id,
     api_row_fn *row_fn, void *arg);
 
+/* ---- work that outlives its client ---- */
+
+/* Embedded first in what goes on after a hang-up, so that a shutdown can end
+ * it.  api_work_end() unlinks it; end() is called by api_close() only, must
+ * do that too, and frees it. */
+struct api_work {
+	struct api_work *next, **prev;
+	void (*end)(struct api_work *work);
+};
+void api_work_begin(
+    struct app *app, struct api_work *work, void (*end)(struct api_work *work));
+void api_work_end(struct api_work *work);
+
 /* ---- POSTs that must not happen twice ---- */
 
 /*
@@ -93,6 +106,7 @@ void api_page_reply(struct http_call *call, const struct api_page *page,
  * Its reply is stored and replayed for 24 h.
  */
 struct api_once {
+	struct api_work running; /* internal */
 	struct app *app;
 	struct http_call *call; /* NULL: the client is gone */
 	char user[ID_LEN + 1];	/* the caller */
@@ -110,7 +124,6 @@ struct api_once {
 	void (*rows_fn)(struct api_once *once, const struct pg_rows *rows);
 	int status;
 	struct json_object *reply;
-	struct api_once *next, **prev;
 };
 typedef void api_once_fn(struct api_once *once);
 typedef void

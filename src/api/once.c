@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/state.h"
+#include "api/internal.h"
 #include "reeld/log.h"
 #include "reeld/token.h"
 
@@ -37,20 +37,24 @@ api_idempotency_key(const struct http_call *call, bool *bad)
 	return key;
 }
 
-void
-api_once_free(struct api_once *once)
+static void
+once_free(struct api_once *once)
 {
 	pg_query_cancel(&once->query);
 	if (once->call != NULL)
 		http_on_gone(once->call, NULL, NULL);
-	*once->prev = once->next;
-	if (once->next != NULL)
-		once->next->prev = once->prev;
+	api_work_end(&once->running);
 	if (once->arg_free != NULL)
 		once->arg_free(once->arg);
 	json_free(&once->reply);
 	free(once->key);
 	free(once);
+}
+
+static void
+on_end(struct api_work *work)
+{
+	once_free((struct api_once *)work);
 }
 
 static void
@@ -85,7 +89,7 @@ on_done(const struct pg_rows *rows, const struct err *err, void *arg)
 		log_warn("route=%s msg=\"reply not stored\" error=%s",
 		    self->route, err_code_name(err));
 	answer(self, NULL);
-	api_once_free(self);
+	once_free(self);
 }
 
 void
@@ -98,7 +102,7 @@ api_once_reply(struct api_once *once, int status, struct json_object **obj)
 	*obj = NULL;
 	if (once->key == NULL) {
 		answer(once, NULL);
-		api_once_free(once);
+		once_free(once);
 		return;
 	}
 	text = json_dump_text(once->reply);
@@ -124,7 +128,7 @@ on_dropped(const struct pg_rows *rows, const struct err *err, void *arg)
 		    self->once->route, err_code_name(err));
 	answer(self->once, &self->err);
 	self->once->arg = NULL;
-	api_once_free(self->once);
+	once_free(self->once);
 	free(self);
 }
 
@@ -136,7 +140,7 @@ api_once_err(struct api_once *once, const struct err *err)
 	if (once->key == NULL ||
 	    (strcmp(err->name, "db_unknown") == 0 && !once->safe_again)) {
 		answer(once, err);
-		api_once_free(once);
+		once_free(once);
 		return;
 	}
 	if (once->arg_free != NULL)
@@ -180,7 +184,7 @@ refuse(struct api_once *self, enum err_code code, const char *name,
 	err_set_name(&err, code, name, "%s", text);
 	err.retry_after_s = retry_after_s;
 	answer(self, &err);
-	api_once_free(self);
+	once_free(self);
 }
 
 static void
@@ -191,7 +195,7 @@ replay(struct api_once *self, const struct pg_rows *rows)
 	self->status = (int)pg_i64(rows, 0, "status");
 	self->reply = pg_json(rows, 0, "reply");
 	answer(self, NULL);
-	api_once_free(self);
+	once_free(self);
 }
 
 static void
@@ -202,7 +206,7 @@ on_begun(const struct pg_rows *rows, const struct err *err, void *arg)
 
 	if (err != NULL) {
 		answer(self, err);
-		api_once_free(self);
+		once_free(self);
 		return;
 	}
 	outcome = pg_text(rows, 0, "outcome");
@@ -263,11 +267,7 @@ api_once_start(struct http_call *call, const char *route, bool required,
 	self->arg_free = arg_free;
 	str_copy(self->user, sizeof self->user, api_me(call)->user);
 	auth_ip_hash(app->auth, call, self->ip_hash);
-	self->prev = &app->api->once;
-	self->next = app->api->once;
-	if (self->next != NULL)
-		self->next->prev = &self->next;
-	app->api->once = self;
+	api_work_begin(app, &self->running, on_end);
 	http_on_gone(call, on_gone, self);
 	if (key == NULL) {
 		work(self);

@@ -19,10 +19,30 @@ api_close(struct app *app)
 {
 	if (app->api == NULL)
 		return;
-	while (app->api->once != NULL)
-		api_once_free(app->api->once);
+	while (app->api->work != NULL)
+		app->api->work->end(app->api->work);
 	free(app->api);
 	app->api = NULL;
+}
+
+void
+api_work_begin(
+    struct app *app, struct api_work *work, void (*end)(struct api_work *work))
+{
+	work->end = end;
+	work->prev = &app->api->work;
+	work->next = app->api->work;
+	if (work->next != NULL)
+		work->next->prev = &work->next;
+	app->api->work = work;
+}
+
+void
+api_work_end(struct api_work *work)
+{
+	*work->prev = work->next;
+	if (work->next != NULL)
+		work->next->prev = work->prev;
 }
 
 bool

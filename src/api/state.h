@@ -5,9 +5,7 @@
 #include "api/internal.h"
 
 struct api_state {
-	struct api_once *once; /* idempotent work in flight */
+	struct api_work *work; /* in flight, with or without a client */
 };
-
-void api_once_free(struct api_once *once);
 
 #endif
