@@ -73,6 +73,23 @@ links_fini(struct links *links)
 	free(links->end);
 }
 
+/* The payload: the adapter's, and the names reel-worker reads. */
+static bool
+build(const struct provider *provider, const struct provider_job *pj,
+    struct json_object **out, struct err *err)
+{
+	struct json_object *options = json_obj_at(pj->params, "options");
+
+	if (!provider->payload(pj, out, err))
+		return false;
+	json_set_text(*out, "token", pj->job_token);
+	json_set_text(*out, "baseUrl", pj->base_url);
+	json_set_num(*out, "durationS", (double)pj->spec->duration_ms / 1000);
+	if (options != NULL)
+		json_set_copy(*out, "params", options);
+	return true;
+}
+
 bool
 engine_worker_payload(struct engine *engine, struct json_object *work,
     struct json_object **out, struct err *err)
@@ -106,7 +123,7 @@ engine_worker_payload(struct engine *engine, struct json_object *work,
 	}
 	links_init(&links, engine, &pj, json_text_at(work, "start_key") != NULL,
 	    json_text_at(work, "end_key") != NULL);
-	ok = provider->payload(&pj, out, err);
+	ok = build(provider, &pj, out, err);
 	links_fini(&links);
 	spec_fini(&spec);
 	return ok;
@@ -134,7 +151,7 @@ push(struct job *job)
 	job_provider(job, &pj);
 	links_init(&links, engine, &pj, job->start_key[0] != '\0',
 	    job->end_key[0] != '\0');
-	if (!job->lane->provider->payload(&pj, &doc, &err)) {
+	if (!build(job->lane->provider, &pj, &doc, &err)) {
 		log_warn("job=%s msg=%s", job->id.text, log_text(err.msg));
 		links_fini(&links);
 		return;

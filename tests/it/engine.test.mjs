@@ -1,7 +1,7 @@
 // The engine against real PostgreSQL, real libav and a fake fal that plays
 // scripts: every way a generation can go, and kill -9 at every named point.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync }
 	from 'node:fs';
@@ -19,6 +19,7 @@ const SPEC = { prompt: 'x', mode: 't2v', duration_ms: 2000 };
 
 let server, fal, hooks;
 const demos = new Set();
+const broken = []; // logs with a sanitizer's or an assertion's word
 
 before(async () => {
 	server = await start();
@@ -44,15 +45,16 @@ after(async () => {
 	hooks.close();
 	await fal.stop();
 	await server.stop();
+	assert.deepEqual(broken, []);
 });
 
 class Demo {
-	constructor(db, dir, env = {}) {
+	constructor(db, dir, env = {}, { url = fal.url, redis = '-' } = {}) {
 		this.log = '';
 		this.out = '';
 		this.waits = [];
 		this.child = spawn(join(build, 'tests/it/engine_demo'), [
-			`host=${db.dir} user=reeld dbname=${db.name}`, '-', dir, fal.url,
+			`host=${db.dir} user=reeld dbname=${db.name}`, redis, dir, url,
 			join(build, 'reel-media'),
 			`http://127.0.0.1:${hooks.address().port}`],
 		{ env: { ...process.env, ...env } });
@@ -63,7 +65,13 @@ class Demo {
 			this.waits = this.waits.filter((w) => !w());
 		});
 		this.gone = new Promise((r) => this.child.once('exit',
-			(code, signal) => { demos.delete(this); r({ code, signal }); }));
+			(code, signal) => {
+				demos.delete(this);
+				if (/Sanitizer|runtime error|Assertion/.test(this.log)) {
+					broken.push(this.log.slice(-4000));
+				}
+				r({ code, signal });
+			}));
 		demos.add(this);
 	}
 
@@ -110,7 +118,7 @@ async function world() {
 	left.push(dir);
 	const user = await k.user(100);
 	const w = { db, conn, k, route, dir, user,
-		demo: (env) => new Demo(db, dir, env),
+		demo: (env, o) => new Demo(db, dir, env, o),
 		submit: async (plan = {}, o = {}) => {
 			const prompt = `p ${randomUUID()}`;
 			fal.plan(prompt, plan);
@@ -467,6 +475,87 @@ test('cancelled before a worker took it: off, refunded', async () => {
 	await w.k.move('generation_cancel', g.id, w.user, w.user);
 	d.tell(`cancel ${g.id}`);
 	assert.equal((await ended(w, g.id, d)).status, 'cancelled');
+	await books(w, 100);
+	await d.kill('SIGTERM');
+});
+
+test('a provider that cannot be reached: three tries, refunded', async () => {
+	const w = await world();
+	const g = await w.submit();
+	const d = w.demo({}, { url: 'http://127.0.0.1:1' });
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'failed');
+	assert.equal(row.error_code, 'provider_unreachable');
+	await books(w, 100);
+	const n = await w.k.one('select count(*) from attempts');
+	assert.equal(n.count, 3);
+	await d.kill('SIGTERM');
+});
+
+test('drain waits for the paid request on the wire', async () => {
+	const w = await world();
+	const g = await w.submit();
+	fal.barrier('submit');
+	const there = fal.reached('submit');
+	const a = w.demo();
+	await there;
+	a.child.kill('SIGTERM');
+	await until(w, g.id, (r) => r.status === 'processing', a);
+	fal.release('submit');
+	assert.deepEqual(await a.gone, { code: 0, signal: null });
+	const b = w.demo();
+	assert.equal((await ended(w, g.id, b)).status, 'completed', b.log);
+	assert.equal(fal.submits[g.prompt], 1);
+	await books(w, 90);
+	await b.kill('SIGTERM');
+});
+
+test('the workers list is filled, and again after Redis lost it', async () => {
+	const w = await worker_world();
+	const sock = join(w.dir, 'redis.sock');
+	const redis = spawn('redis-server', ['--port', '0', '--unixsocket', sock,
+		'--save', '', '--dir', w.dir]);
+	await new Promise((r) => redis.stdout.on('data', (d) => {
+		if (/eady to accept/.test(d)) r();
+	}));
+	const cli = (...args) => execFileSync('redis-cli', ['-s', sock, ...args],
+		{ encoding: 'utf8' }).trim();
+	const g = await w.submit();
+	const d = w.demo({}, { redis: `unix://${sock}` });
+	const listed = async () => {
+		while (cli('llen', 'job-queue') === '0') {
+			await new Promise((r) => { setTimeout(r, 50); });
+		}
+		return JSON.parse(cli('lindex', 'job-queue', '0'));
+	};
+	const job = await listed();
+	assert.equal(job.videoId, g.id);
+	assert.equal(job.userId, w.user);
+	assert.equal(job.jobType, 'video');
+	assert.equal(job.prompt, g.prompt);
+	assert.ok(job.token && job.uploadUrl.includes(job.jobId));
+	cli('del', 'job-queue');
+	assert.equal((await listed()).jobId, job.jobId);
+	// The token is the one whose hash is in the attempt.
+	const t = await w.k.one('select token_hash = sha256(convert_to($1, '
+		+ "'UTF8')) as ok from attempts", [job.token]);
+	assert.equal(t.ok, true);
+	await d.kill('SIGTERM');
+	redis.kill('SIGTERM');
+});
+
+test('a job that kills its engine three times is failed, refunded', async () => {
+	const w = await world();
+	const g = await w.submit({ polls: 0 });
+	for (let i = 0; i < 3; i++) {
+		const d = w.demo({ REELD_CRASH_AT: 'poll.done_seen' });
+		assert.equal((await d.gone).signal, 'SIGKILL', d.log);
+	}
+	const d = w.demo();
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'failed');
+	assert.equal(row.error_code, 'internal_poison');
+	assert.equal(fal.submits[g.prompt], 1);
 	await books(w, 100);
 	await d.kill('SIGTERM');
 });
