@@ -17,6 +17,7 @@
 #include "main/cluster.h"
 #include "main/cmd/admin.h"
 #include "main/options.h"
+#include "main/process.h"
 #include "main/serve.h"
 #include "reeld/clock.h"
 #include "reeld/log.h"
@@ -43,25 +44,10 @@ on_child_signal(int signo, void *arg)
 		child_reap(&self->worker);
 }
 
-/* The folder that reeld itself runs from, where its sisters are too. */
-static char *
-own_folder(void)
-{
-	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-	char *slash;
-
-	path[n > 0 ? n : 0] = '\0';
-	slash = strrchr(path, '/');
-	if (slash != NULL)
-		*slash = '\0';
-	return xstrdup(path);
-}
-
 static bool
 start_worker(struct standalone *self, struct err *err)
 {
-	char *folder = own_folder();
+	char *folder = process_folder();
 	char *program = xasprintf("%s/reel-worker", folder);
 	char *log = xasprintf("%s/log/worker.log", self->cluster.dir);
 	char *key_file = xasprintf("%s/run/worker.key", self->cluster.dir);
@@ -114,7 +100,7 @@ drop_root(struct standalone *self, struct err *err)
 
 	if (cluster->as != CHILD_USER)
 		return true;
-	folder = own_folder();
+	folder = process_folder();
 	reachable = child_user_can_reach(cluster->uid, cluster->gid, folder);
 	free(folder);
 	if (!reachable) {
@@ -170,7 +156,6 @@ stop_all(struct standalone *self)
 		child_stop(&self->worker, 5000);
 		child_fini(&self->worker);
 	}
-	server_free(self->server);
 	cluster_stop(&self->cluster);
 	loop_free(self->loop);
 	conf_unref(self->conf);
@@ -187,7 +172,6 @@ cmd_standalone(struct options *options)
 	if (code != EXIT_OK)
 		return code;
 	self.demo = options->demo || self.conf->standalone.demo;
-	umask(077);
 	if (!prepare(&self, &err)) {
 		fprintf(stderr, "reeld: %s\n", err.msg);
 		stop_all(&self);
@@ -197,13 +181,10 @@ cmd_standalone(struct options *options)
 	child_watch(&self.cluster.postgres, self.loop);
 	child_watch(&self.cluster.redis, self.loop);
 	loop_on_signal(self.loop, SIGCHLD, on_child_signal, &self);
-	if (!server_start(self.loop, self.conf, options->conf_path,
-		options->port_file, on_ready, &self, &self.server, &err)) {
+	if (!server_run(self.loop, self.conf, options, on_ready, &self, &err)) {
 		fprintf(stderr, "reeld: %s\n", err.msg);
-		stop_all(&self);
-		return EXIT_FAILED;
+		code = EXIT_FAILED;
 	}
-	loop_run(self.loop);
 	stop_all(&self);
-	return EXIT_OK;
+	return code;
 }
