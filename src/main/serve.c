@@ -42,6 +42,8 @@ struct server {
 	int draining; /* parts that are not done yet */
 };
 
+static void server_free(struct server *server);
+
 /* The engine asks at each use, so a reload takes effect. */
 static const struct provider_account *
 account_of(void *arg, const char *provider)
@@ -253,7 +255,7 @@ start_rest(struct server *self)
 	engine_start(app->engine);
 }
 
-bool
+static bool
 server_start(struct loop *loop, struct conf *conf, const char *conf_path,
     const char *port_file, server_ready_fn *ready, void *arg,
     struct server **out, struct err *err)
@@ -293,7 +295,7 @@ server_url(const struct server *server)
 	return server->url;
 }
 
-void
+static void
 server_reload(struct server *self, const struct conf_flag *flags, int n_flags)
 {
 	struct conf *fresh;
@@ -332,7 +334,7 @@ on_stop_timer(void *arg)
 	loop_stop(self->loop);
 }
 
-void
+static void
 server_stop(struct server *self)
 {
 	int64_t limit = self->conf->jobs.drain_timeout_ms;
@@ -354,7 +356,7 @@ server_stop(struct server *self)
 	http_server_drain(self->app.http, on_part_done, self);
 }
 
-void
+static void
 server_free(struct server *self)
 {
 	struct app *app;

@@ -62,21 +62,17 @@ put_provider(PGconn *conn, const struct json_object *doc, struct err *err)
 	return true;
 }
 
-/* The file's form to model_put()'s: the price is a rule, and which model is
- * the default depends on whether the demo models are there. */
+/* Which model is the default depends on whether the demo models are there. */
 static bool
-put_model(
-    PGconn *conn, const struct json_object *shipped, bool demo, struct err *err)
+put_model(PGconn *conn, const struct json_object *shipped, bool demo,
+    struct err *err)
 {
-	struct json_object *doc = json_copy(shipped), *price = json_new();
+	struct json_object *doc = json_copy(shipped);
 	const char *values[1];
 	bool is_default = false, ok;
 	PGresult *result;
 	char *text;
 
-	if (json_has(doc, "price"))
-		json_set_copy(price, "rule", json_obj_at(doc, "price"));
-	json_set_obj(doc, "price", &price);
 	if (!json_bool_at(doc, demo ? "default_demo" : "default", &is_default))
 		is_default = false;
 	json_set_bool(doc, "default", is_default);
