@@ -242,7 +242,7 @@ child_stop(struct child *child, int timeout_ms)
 }
 
 bool
-child_user_can_reach(uid_t uid, gid_t gid, const char *path)
+child_user_can(uid_t uid, gid_t gid, const char *path, int mode)
 {
 	pid_t pid = fork();
 	int status = -1;
@@ -251,7 +251,7 @@ child_user_can_reach(uid_t uid, gid_t gid, const char *path)
 		if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 ||
 		    setresuid(uid, uid, uid) != 0)
 			_exit(1);
-		_exit(access(path, R_OK) == 0 ? 0 : 1);
+		_exit(access(path, mode) == 0 ? 0 : 1);
 	}
 	if (pid < 0)
 		return false;

@@ -46,7 +46,7 @@ void child_reap(struct child *child);
  * the end of the process, when the loop no longer runs. */
 void child_stop(struct child *child, int timeout_ms);
 
-/* Can this user reach the path (traverse, and read when it exists)? */
-bool child_user_can_reach(uid_t uid, gid_t gid, const char *path);
+/* Would access(path, mode) hold for this user?  Blocking. */
+bool child_user_can(uid_t uid, gid_t gid, const char *path, int mode);
 
 #endif

@@ -104,7 +104,7 @@ choose_user(struct cluster *cluster, const char *user, struct err *err)
 	if (!make_dir(cluster, "", NULL, err))
 		return false;
 	if (chown(cluster->dir, pw->pw_uid, pw->pw_gid) == 0 &&
-	    child_user_can_reach(pw->pw_uid, pw->pw_gid, cluster->dir)) {
+	    child_user_can(pw->pw_uid, pw->pw_gid, cluster->dir, R_OK)) {
 		cluster->as = CHILD_USER;
 		return true;
 	}
@@ -323,15 +323,34 @@ wait_for_old_server(const char *data, struct err *err)
 	return ok;
 }
 
+/* mkdir -p; the last one is ours alone. */
+static bool
+make_path(const char *dir, struct err *err)
+{
+	char *path = xstrdup(dir);
+	bool ok = true;
+
+	for (char *slash = strchr(path + 1, '/'); ok && slash != NULL;
+	     slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		ok = mkdir(path, 0755) == 0 || errno == EEXIST;
+		*slash = '/';
+	}
+	ok = ok && (mkdir(path, 0700) == 0 || errno == EEXIST);
+	if (!ok)
+		err_set(err, ERR_STORAGE, "%s: %s", dir, strerror(errno));
+	free(path);
+	return ok;
+}
+
 static bool
 make_layout(struct cluster *cluster, const char *dir, const char *user,
     char **data, struct err *err)
 {
 	char absolute[PATH_MAX];
 
-	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-		return err_set(
-		    err, ERR_STORAGE, "%s: %s", dir, strerror(errno));
+	if (!make_path(dir, err))
+		return false;
 	if (realpath(dir, absolute) == NULL)
 		return err_set(
 		    err, ERR_STORAGE, "%s: %s", dir, strerror(errno));

@@ -30,6 +30,7 @@ struct standalone {
 	struct child worker;
 	struct server *server;
 	int64_t started_ms;
+	char link[96]; /* the sign-in link's path, made before the loop runs */
 	bool demo;
 };
 
@@ -73,21 +74,45 @@ static void
 on_ready(struct server *server, void *arg)
 {
 	struct standalone *self = arg;
-	char link[256];
 	struct err err;
 
 	self->server = server;
 	if (self->demo && !start_worker(self, &err))
 		log_error("msg=%s", log_text(err.msg));
 	printf("ready: %s\n", server_url(server));
-	if (admin_link_make(self->conf, server_url(server), "admin@localhost",
-		link, sizeof link, &err))
-		printf("sign in: %s\n", link);
-	else
-		log_error("msg=%s", log_text(err.msg));
+	printf("sign in: %s%s\n", server_url(server), self->link);
 	fflush(stdout);
 	log_info("ms=%lld msg=\"ready\"",
 	    (long long)(clock_mono_ms() - self->started_ms));
+}
+
+/* What must be in that user's reach to go on without root. */
+static bool
+may_drop(const struct standalone *self)
+{
+	const struct cluster *cluster = &self->cluster;
+	const struct conf *conf = self->conf;
+	const char *port_file = self->options->port_file;
+	char *folder = process_folder(), *slash;
+	bool ok = child_user_can(cluster->uid, cluster->gid, folder, X_OK) &&
+	    (conf->sql.dir[0] == '\0' ||
+		child_user_can(
+		    cluster->uid, cluster->gid, conf->sql.dir, R_OK)) &&
+	    (conf->www.dir[0] == '\0' || access(conf->www.dir, F_OK) != 0 ||
+		child_user_can(
+		    cluster->uid, cluster->gid, conf->www.dir, R_OK));
+
+	free(folder);
+	if (ok && port_file != NULL) {
+		folder = xstrdup(port_file);
+		slash = strrchr(folder, '/');
+		if (slash != NULL)
+			*slash = '\0';
+		ok = child_user_can(cluster->uid, cluster->gid,
+		    slash != NULL ? folder : ".", W_OK);
+		free(folder);
+	}
+	return ok;
 }
 
 /* Root is only needed to hand the database its user. */
@@ -95,17 +120,12 @@ static bool
 drop_root(struct standalone *self, struct err *err)
 {
 	struct cluster *cluster = &self->cluster;
-	char *folder;
-	bool reachable;
 
 	if (cluster->as != CHILD_USER)
 		return true;
-	folder = process_folder();
-	reachable = child_user_can_reach(cluster->uid, cluster->gid, folder);
-	free(folder);
-	if (!reachable) {
-		log_warn("msg=\"staying root: the program's folder is out of "
-			 "the unprivileged user's reach\"");
+	if (!may_drop(self)) {
+		log_warn("msg=\"staying root: the program or the port file is "
+			 "out of the unprivileged user's reach\"");
 		return true;
 	}
 	if (setgroups(0, NULL) != 0 ||
@@ -143,6 +163,9 @@ prepare(struct standalone *self, struct err *err)
 		return false;
 	if (!admin_migrate(self->conf, err) ||
 	    !admin_models_init(self->conf, self->demo, err))
+		return false;
+	if (!admin_link_make(self->conf, "", "admin@localhost", self->link,
+		sizeof self->link, err))
 		return false;
 	if (!self->demo)
 		return true;
