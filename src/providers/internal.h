@@ -122,5 +122,6 @@ jwt_hs256(const char *issuer, const char *secret, int64_t exp_s, int64_t nbf_s);
 int duration_text_s(const char *text);
 
 extern const struct provider provider_fal, provider_worker, provider_manual;
+extern const struct provider provider_google;
 
 #endif

@@ -39,3 +39,50 @@ EXTRA_DIST += \
 	tests/data/fal/webhook_ok.json
 UNIT_TESTS += tests/unit/test_webhook_sig
 UNIT_TESTS += tests/unit/test_worker_provider
+# google
+libreeld_a_SOURCES += src/providers/google.c src/providers/google_omni.c src/providers/google.h
+UNIT_TESTS += tests/unit/test_google
+EXTRA_DIST += \
+	tests/data/google/empty_done.json \
+	tests/data/google/error.html \
+	tests/data/google/error_400.json \
+	tests/data/google/error_400_billing.json \
+	tests/data/google/error_400_key.json \
+	tests/data/google/error_400_policy.json \
+	tests/data/google/error_403.json \
+	tests/data/google/error_404.json \
+	tests/data/google/error_429.json \
+	tests/data/google/error_429_daily.json \
+	tests/data/google/error_503.json \
+	tests/data/google/error_503_retry.json \
+	tests/data/google/failed_huge.json \
+	tests/data/google/failed_image.json \
+	tests/data/google/failed_internal.json \
+	tests/data/google/failed_invalid.json \
+	tests/data/google/failed_odd.json \
+	tests/data/google/failed_quota.json \
+	tests/data/google/filtered.json \
+	tests/data/google/filtered_count.json \
+	tests/data/google/omni_budget.json \
+	tests/data/google/omni_cancelled.json \
+	tests/data/google/omni_data.json \
+	tests/data/google/omni_failed.json \
+	tests/data/google/omni_incomplete.json \
+	tests/data/google/omni_new.json \
+	tests/data/google/omni_queued.json \
+	tests/data/google/omni_refused.json \
+	tests/data/google/omni_running.json \
+	tests/data/google/omni_submitted.json \
+	tests/data/google/omni_success.json \
+	tests/data/google/omni_success_top.json \
+	tests/data/google/omni_text.json \
+	tests/data/google/running.json \
+	tests/data/google/running_percent.json \
+	tests/data/google/submitted.json \
+	tests/data/google/submitted_evil.json \
+	tests/data/google/submitted_no_name.json \
+	tests/data/google/success.json \
+	tests/data/google/success_gs.json \
+	tests/data/google/success_inline.json \
+	tests/data/google/success_videos.json \
+	tests/data/google/truncated.json

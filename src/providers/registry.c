@@ -13,6 +13,7 @@
 
 static const struct provider *const registry[] = {
     &provider_fal,
+    &provider_google,
     &provider_worker,
     &provider_manual,
 };

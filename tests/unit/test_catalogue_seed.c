@@ -66,6 +66,50 @@ check_quotes(const struct json_object *model, const char *slug)
 	}
 }
 
+/* Every default spec becomes a request of every route we can ask. */
+static void
+check_request_of(const struct json_object *model, const char *slug,
+    const struct json_object *route)
+{
+	const struct provider *provider =
+	    provider_by_name(json_text_at(route, "provider"));
+	struct json_object *caps = json_obj_at(model, "capabilities");
+	struct provider_job job = {.key = "k:s", .nonce = "n"};
+	struct gen_spec spec;
+	struct fetch_spec out;
+	struct err err = {0};
+	char *text;
+
+	if (provider == NULL || provider->transport != PROVIDER_HTTP ||
+	    provider->prepare != NULL)
+		return;
+	spec_init(&spec);
+	spec.prompt = xstrdup("a cat");
+	if (str_eq(json_text_at(caps, "modes.0"), "i2v"))
+		spec.start_asset = id_new();
+	CHECK(capability_check(caps, &spec, &err));
+	job.spec = &spec;
+	job.endpoint = json_text_at(route, "endpoint");
+	job.params = json_obj_at(route, "params");
+	if (id_is_set(&spec.start_asset))
+		job.start =
+		    (struct provider_image){.url = "https://example.org/a.png",
+			.data = provider->image_data ? "foo" : NULL,
+			.len = provider->image_data ? 3 : 0};
+	if (!provider_build(provider, PROVIDER_STEP_SUBMIT, &job, &out, &err))
+		fail_msg("%s: %s", slug, err.msg);
+	text = xstrndup(out.body, out.body_len);
+	if (strstr(text, "a cat") == NULL)
+		fail_msg("%s: no prompt in %s", slug, text);
+	if (id_is_set(&spec.start_asset) &&
+	    strstr(text, "https://example.org/a.png") == NULL &&
+	    strstr(text, "Zm9v") == NULL)
+		fail_msg("%s: no image in %s", slug, text);
+	free(text);
+	fetch_spec_fini(&out);
+	spec_fini(&spec);
+}
+
 static void
 check_routes(const struct json_object *model, const char *slug)
 {
@@ -80,38 +124,8 @@ check_routes(const struct json_object *model, const char *slug)
 		CHECK(json_text_at(route, "endpoint") != NULL);
 		if (!provider_params_check(json_obj_at(route, "params"), &err))
 			fail_msg("%s: %s", slug, err.msg);
+		check_request_of(model, slug, route);
 	}
-}
-
-/* Every default spec of a fal route becomes a request. */
-static void
-check_fal(const struct json_object *model, const char *slug)
-{
-	struct json_object *caps = json_obj_at(model, "capabilities");
-	struct provider_job job = {.key = "k:s"};
-	struct gen_spec spec;
-	struct fetch_spec out;
-	struct err err = {0};
-
-	if (!str_eq(json_text_at(model, "routes.0.provider"), "fal"))
-		return;
-	spec_init(&spec);
-	spec.prompt = xstrdup("a cat");
-	if (str_eq(json_text_at(caps, "modes.0"), "i2v"))
-		spec.start_asset = id_new();
-	CHECK(capability_check(caps, &spec, &err));
-	job.spec = &spec;
-	job.endpoint = json_text_at(model, "routes.0.endpoint");
-	job.params = json_obj_at(model, "routes.0.params");
-	job.start.url = "https://example.org/a.png";
-	if (!provider_build(
-		&provider_fal, PROVIDER_STEP_SUBMIT, &job, &out, &err))
-		fail_msg("%s: %s", slug, err.msg);
-	CHECK(strstr(out.body, "\"prompt\":\"a cat\"") != NULL);
-	if (id_is_set(&spec.start_asset))
-		CHECK(strstr(out.body, "https://example.org/a.png") != NULL);
-	fetch_spec_fini(&out);
-	spec_fini(&spec);
 }
 
 TEST(every_model)
@@ -135,7 +149,6 @@ TEST(every_model)
 			fail_msg("%s: %s", slug, err.msg);
 		check_quotes(model, slug);
 		check_routes(model, slug);
-		check_fal(model, slug);
 		if (json_bool_at(model, "default", &flag) && flag) {
 			CHECK_STR(slug, "luma-ray-flash-2-540p");
 			defaults++;
