@@ -1,0 +1,52 @@
+// run.mjs - runs test files against one PostgreSQL cluster.
+//   node tests/run.mjs [--jobs N] [--report FILE] FILE...
+// REELD_BUILD names the build (default build/). Exits non-zero when a test
+// failed; --report writes {"passed":n,"failed":n,"skipped":n}.
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { prepare } from './it/env.mjs';
+import { Postgres } from './it/services.mjs';
+
+const argv = process.argv.slice(2);
+const take = (flag, other) => {
+	const i = argv.indexOf(flag);
+	return i < 0 ? other : argv.splice(i, 2)[1];
+};
+const jobs = Number(take('--jobs', 2));
+const report = take('--report', null);
+
+const cluster = await Postgres.start();
+await cluster.template(prepare).catch(async (e) => {
+	await cluster.stop();
+	throw e;
+});
+process.env.REELD_TEST_PG = JSON.stringify({ dir: cluster.dir, ready: true });
+
+const count = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
+const stream = run({ files: argv, concurrency: jobs, timeout: 600000 });
+// A suite, and a file as such, only hold tests.
+const counted = (d) => d.details?.type !== 'suite' && d.name !== d.file;
+stream.on('test:pass', (d) => {
+	if (!counted(d)) return;
+	if (d.skip !== undefined || d.todo !== undefined) {
+		count.skipped++;
+		failures.push(`skipped: ${d.file}: ${d.name}`);
+	} else count.passed++;
+});
+stream.on('test:fail', (d) => {
+	count.failed++;
+	failures.push(`failed: ${d.file}: ${d.name}`);
+});
+const text = stream.compose(new spec());
+text.pipe(process.stdout);
+await once(text, 'end');
+
+await cluster.stop();
+for (const f of failures) console.log(f);
+console.log(`${count.passed} passed, ${count.failed} failed, `
+	+ `${count.skipped} skipped`);
+if (report) writeFileSync(report, JSON.stringify(count));
+process.exit(count.failed > 0 ? 1 : 0);
