@@ -179,7 +179,7 @@ bool
 text_names_funds(const char *text)
 {
 	static const char *const signs[] = {"insufficient_quota",
-	    "insufficient credit", "insufficient_credit", "not enough credits",
+	    "insufficient credit", "insufficient_credit", "enough credit",
 	    "insufficient balance", "insufficient_balance", "insufficient fund",
 	    "billing hard limit", "exhausted balance"};
 
@@ -285,6 +285,13 @@ verdict_their_code(
 	full = xasprintf("%.80s: %s", code, text);
 	verdict_their_message(out, full);
 	free(full);
+}
+
+void
+verdict_cancelled(struct provider_verdict *out)
+{
+	verdict_fail(out, PROVIDER_CANCELLED, PROVIDER_CLASS_CANCELLED,
+	    "provider_cancelled", NULL);
 }
 
 void

@@ -17,16 +17,9 @@
  */
 
 static bool
-endpoint_ok(const char *endpoint)
+app_ok(const char *endpoint)
 {
-	if (endpoint == NULL || !isalnum((unsigned char)endpoint[0]) ||
-	    strchr(endpoint, '/') == NULL || strstr(endpoint, "..") != NULL)
-		return false;
-	for (const char *p = endpoint; *p != '\0'; p++) {
-		if (!isalnum((unsigned char)*p) && strchr("._-/", *p) == NULL)
-			return false;
-	}
-	return true;
+	return endpoint_ok(endpoint, "/") && strchr(endpoint, '/') != NULL;
 }
 
 /* owner/app, or workflows/owner/app and comfy/owner/app. */
@@ -58,7 +51,7 @@ request_url(const struct provider_job *job, const char *which)
 
 	if (url_is_own(&provider_fal, job, known))
 		return xstrdup(known);
-	if (job->provider_id == NULL || !endpoint_ok(job->endpoint))
+	if (job->provider_id == NULL || !app_ok(job->endpoint))
 		return NULL;
 	id = url_encode(job->provider_id);
 	url = xasprintf("%s/%.*s/requests/%s%s", job_base(&provider_fal, job),
@@ -209,7 +202,7 @@ fal_submit(
 	struct json_object *body = json_new();
 	char *url, *hook;
 
-	if (!endpoint_ok(job->endpoint)) {
+	if (!app_ok(job->endpoint)) {
 		json_free(&body);
 		return err_set_name(err, ERR_INTERNAL, "no_endpoint",
 		    "The route to fal.ai has no valid endpoint");

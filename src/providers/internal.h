@@ -54,6 +54,8 @@ bool text_names_funds(const char *text);
 /* "code: text" as the operators' message. */
 void verdict_their_code(
     struct provider_verdict *out, const char *code, const char *text);
+/* They stopped it, or agreed to. */
+void verdict_cancelled(struct provider_verdict *out);
 /* Finished without a file. */
 void verdict_no_media(struct provider_verdict *out, const char *text);
 
@@ -84,6 +86,11 @@ void spec_start(const struct provider *self, const struct provider_job *job,
 /* Is a URL on the origin of the provider's base URL? */
 bool url_is_own(const struct provider *self, const struct provider_job *job,
     const char *url);
+/* base URL + path + id (percent-encoded, may be NULL) + tail. */
+char *job_url(const struct provider *self, const struct provider_job *job,
+    const char *path, const char *id, const char *tail);
+/* Letters, digits, "._-" and the characters of more; safe in a path. */
+bool endpoint_ok(const char *endpoint, const char *more);
 /* Percent-encodes for a query value; the caller frees it. */
 char *url_encode(const char *text);
 
@@ -123,5 +130,6 @@ int duration_text_s(const char *text);
 
 extern const struct provider provider_fal, provider_worker, provider_manual;
 extern const struct provider provider_google;
+extern const struct provider provider_runway;
 
 #endif

@@ -86,3 +86,37 @@ EXTRA_DIST += \
 	tests/data/google/success_inline.json \
 	tests/data/google/success_videos.json \
 	tests/data/google/truncated.json
+# runway
+libreeld_a_SOURCES += src/providers/runway.c
+UNIT_TESTS += tests/unit/test_runway
+EXTRA_DIST += \
+	tests/data/runway/bad_asset.json \
+	tests/data/runway/bad_key.json \
+	tests/data/runway/bad_output.json \
+	tests/data/runway/bad_request.json \
+	tests/data/runway/cancelled.json \
+	tests/data/runway/empty.json \
+	tests/data/runway/error.html \
+	tests/data/runway/expired.json \
+	tests/data/runway/failed.json \
+	tests/data/runway/failed_new_code.json \
+	tests/data/runway/failed_no_code.json \
+	tests/data/runway/filtered.json \
+	tests/data/runway/filtered_early.json \
+	tests/data/runway/filtered_output.json \
+	tests/data/runway/moderated.json \
+	tests/data/runway/new_status.json \
+	tests/data/runway/no_credit.json \
+	tests/data/runway/no_video.json \
+	tests/data/runway/preprocessing.json \
+	tests/data/runway/queued.json \
+	tests/data/runway/rate_limited.json \
+	tests/data/runway/running.json \
+	tests/data/runway/submitted.json \
+	tests/data/runway/submitted_no_id.json \
+	tests/data/runway/success.json \
+	tests/data/runway/third_party.json \
+	tests/data/runway/throttled.json \
+	tests/data/runway/truncated.json \
+	tests/data/runway/upload.json \
+	tests/data/runway/upload_bad.json

@@ -14,6 +14,7 @@
 static const struct provider *const registry[] = {
     &provider_fal,
     &provider_google,
+    &provider_runway,
     &provider_worker,
     &provider_manual,
 };
@@ -197,6 +198,37 @@ url_is_own(const struct provider *self, const struct provider_job *job,
 	return url != NULL && base != NULL &&
 	    fetch_url_origin(url, a, sizeof a) &&
 	    fetch_url_origin(base, b, sizeof b) && strcmp(a, b) == 0;
+}
+
+bool
+endpoint_ok(const char *endpoint, const char *more)
+{
+	if (endpoint == NULL || !isalnum((unsigned char)endpoint[0]) ||
+	    strstr(endpoint, "..") != NULL)
+		return false;
+	for (const char *p = endpoint; *p != '\0'; p++) {
+		if (!isalnum((unsigned char)*p) && strchr("._-", *p) == NULL &&
+		    strchr(more, *p) == NULL)
+			return false;
+	}
+	return true;
+}
+
+char *
+job_url(const struct provider *self, const struct provider_job *job,
+    const char *path, const char *id, const char *tail)
+{
+	const char *base = job_base(self, job);
+	size_t len = strlen(base);
+	char *text = id != NULL ? url_encode(id) : xstrdup("");
+	char *url;
+
+	/* Operators write it with a slash at the end, too. */
+	while (len > 0 && base[len - 1] == '/')
+		len--;
+	url = xasprintf("%.*s%s%s%s", (int)len, base, path, text, tail);
+	free(text);
+	return url;
 }
 
 void

@@ -81,7 +81,7 @@ check_request_of(const struct json_object *model, const char *slug,
 	char *text;
 
 	if (provider == NULL || provider->transport != PROVIDER_HTTP ||
-	    provider->prepare != NULL)
+	    (provider->prepare != NULL && provider->wants_prepare == NULL))
 		return;
 	spec_init(&spec);
 	spec.prompt = xstrdup("a cat");
