@@ -131,6 +131,7 @@ api_once_rows_fn(struct api_once *once, const struct pg_rows *rows);
 
 /* The key of the request, unquoted, or NULL (*bad: it is malformed). */
 char *api_idempotency_key(const struct http_call *call, bool *bad);
+char *api_idempotency_parse(const char *header, bool *bad);
 /*
  * Starts work(once), which ends with api_once_reply() or api_once_err().
  * Takes arg.  route: a fixed name, the key's space.  required: 400 without a

@@ -9,3 +9,4 @@ libreeld_a_SOURCES += src/api/models.c src/api/estimate.c \
 	src/api/keys.c src/api/credits.c src/api/signin.c \
 	src/api/sessions.c
 # generations, live, workers, operations
+UNIT_TESTS += tests/unit/test_api

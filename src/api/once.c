@@ -13,11 +13,9 @@
 enum { MAX_KEY = 255 };
 
 char *
-api_idempotency_key(const struct http_call *call, bool *bad)
+api_idempotency_parse(const char *text, bool *bad)
 {
-	const char *text = http_header(call, "Idempotency-Key");
 	size_t len = text != NULL ? strlen(text) : 0;
-	char *key;
 
 	*bad = false;
 	if (text == NULL)
@@ -31,10 +29,13 @@ api_idempotency_key(const struct http_call *call, bool *bad)
 	for (size_t i = 0; i < len && !*bad; i++)
 		*bad = text[i] < 0x21 || text[i] > 0x7e || text[i] == '"' ||
 		    text[i] == '\\';
-	if (*bad)
-		return NULL;
-	key = xstrndup(text, len);
-	return key;
+	return *bad ? NULL : xstrndup(text, len);
+}
+
+char *
+api_idempotency_key(const struct http_call *call, bool *bad)
+{
+	return api_idempotency_parse(http_header(call, "Idempotency-Key"), bad);
 }
 
 static void
