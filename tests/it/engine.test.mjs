@@ -559,3 +559,33 @@ test('a job that kills its engine three times is failed, refunded', async () => 
 	await books(w, 100);
 	await d.kill('SIGTERM');
 });
+
+test('kill -9 at adopt.committed', async () => {
+	const w = await world();
+	const g = await w.submit({ polls: 2 });
+	const a = w.demo({ REELD_CRASH_AT: 'poll.sent' });
+	await a.gone;
+	const b = w.demo({ REELD_CRASH_AT: 'adopt.committed' });
+	assert.equal((await b.gone).signal, 'SIGKILL', b.log);
+	const c = w.demo();
+	assert.equal((await ended(w, g.id, c)).status, 'completed', c.log);
+	assert.equal(fal.submits[g.prompt], 1);
+	await books(w, 90);
+	await c.kill('SIGTERM');
+});
+
+for (const point of ['cancel.before_commit', 'cancel.after_commit']) {
+	test(`kill -9 at ${point}`, async () => {
+		const w = await world();
+		const g = await w.submit({ polls: 1000 });
+		const a = w.demo({ REELD_CRASH_AT: point });
+		await until(w, g.id, (r) => r.stage === 'generate', a);
+		await w.k.move('generation_cancel', g.id, w.user, w.user);
+		a.tell(`cancel ${g.id}`);
+		assert.equal((await a.gone).signal, 'SIGKILL', a.log);
+		const b = w.demo();
+		assert.equal((await ended(w, g.id, b)).status, 'cancelled', b.log);
+		await books(w, 100);
+		await b.kill('SIGTERM');
+	});
+}
