@@ -1,5 +1,5 @@
 # jobs: the engine; src/jobs/README.md follows one generation through it.
-libreeld_a_SOURCES += src/jobs/step.c src/jobs/engine.c src/jobs/claim.c \
+libreeld_a_SOURCES += src/jobs/step.c src/jobs/step_name.c src/jobs/engine.c src/jobs/claim.c \
 	src/jobs/job.c src/jobs/submit.c src/jobs/poll.c src/jobs/download.c \
 	src/jobs/finish.c src/jobs/end.c src/jobs/progress.c \
 	src/jobs/events.c src/jobs/sweep.c src/jobs/hook.c src/jobs/worker.c \
