@@ -131,5 +131,6 @@ int duration_text_s(const char *text);
 extern const struct provider provider_fal, provider_worker, provider_manual;
 extern const struct provider provider_google;
 extern const struct provider provider_runway;
+extern const struct provider provider_replicate;
 
 #endif

@@ -120,3 +120,36 @@ EXTRA_DIST += \
 	tests/data/runway/truncated.json \
 	tests/data/runway/upload.json \
 	tests/data/runway/upload_bad.json
+# replicate
+libreeld_a_SOURCES += src/providers/replicate.c
+UNIT_TESTS += tests/unit/test_replicate
+EXTRA_DIST += \
+	tests/data/replicate/aborted.json \
+	tests/data/replicate/bad_input.json \
+	tests/data/replicate/bad_key.json \
+	tests/data/replicate/cancelled.json \
+	tests/data/replicate/empty.json \
+	tests/data/replicate/error.html \
+	tests/data/replicate/expired.json \
+	tests/data/replicate/failed.json \
+	tests/data/replicate/failed_null.json \
+	tests/data/replicate/filtered.json \
+	tests/data/replicate/filtered_text.json \
+	tests/data/replicate/interrupted.json \
+	tests/data/replicate/invalid.json \
+	tests/data/replicate/missing.json \
+	tests/data/replicate/moderated.json \
+	tests/data/replicate/new_status.json \
+	tests/data/replicate/no_credit.json \
+	tests/data/replicate/no_video.json \
+	tests/data/replicate/overloaded.json \
+	tests/data/replicate/queued.json \
+	tests/data/replicate/rate_limited.json \
+	tests/data/replicate/running.json \
+	tests/data/replicate/submitted.json \
+	tests/data/replicate/submitted_no_id.json \
+	tests/data/replicate/success.json \
+	tests/data/replicate/success_list.json \
+	tests/data/replicate/truncated.json \
+	tests/data/replicate/uploaded.json \
+	tests/data/replicate/uploaded_bad.json

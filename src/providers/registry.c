@@ -15,6 +15,7 @@ static const struct provider *const registry[] = {
     &provider_fal,
     &provider_google,
     &provider_runway,
+    &provider_replicate,
     &provider_worker,
     &provider_manual,
 };
