@@ -12,9 +12,10 @@
 
 /* Who a child runs as, when we are root. */
 enum child_as {
-	CHILD_SAME,	/* like us */
-	CHILD_USER,	/* the unprivileged user */
-	CHILD_NAMESPACE /* root outside, uid 1000 in a user namespace */
+	CHILD_SAME,   /* like us */
+	CHILD_USER,   /* the unprivileged user */
+	CHILD_REACHER /* the same, with the capability to pass through folders
+			 that only root may enter (a clone under /root) */
 };
 
 struct child {

@@ -58,7 +58,7 @@ make_dir(const struct cluster *cluster, const char *name, char **out,
 		free(path);
 		return false;
 	}
-	if (cluster->as == CHILD_USER &&
+	if (cluster->as != CHILD_SAME &&
 	    chown(path, cluster->uid, cluster->gid) != 0) {
 		err_set(err, ERR_STORAGE, "%s: %s", path, strerror(errno));
 		free(path);
@@ -101,19 +101,13 @@ choose_user(struct cluster *cluster, const char *user, struct err *err)
 		    "standalone.user: no unprivileged user \"%s\"", user);
 	cluster->uid = pw->pw_uid;
 	cluster->gid = pw->pw_gid;
-	if (!make_dir(cluster, "", NULL, err))
-		return false;
-	if (chown(cluster->dir, pw->pw_uid, pw->pw_gid) == 0 &&
-	    child_user_can(pw->pw_uid, pw->pw_gid, cluster->dir, R_OK)) {
-		cluster->as = CHILD_USER;
-		return true;
-	}
-	log_info("dir=%s user=%s msg=\"out of that user's reach, using a user "
-		 "namespace\"",
-	    log_text(cluster->dir), user);
-	cluster->as = CHILD_NAMESPACE;
-	return chown(cluster->dir, 0, 0) == 0 ||
-	    err_set(err, ERR_STORAGE, "%s: %s", cluster->dir, strerror(errno));
+	if (chown(cluster->dir, pw->pw_uid, pw->pw_gid) != 0)
+		return err_set(
+		    err, ERR_STORAGE, "%s: %s", cluster->dir, strerror(errno));
+	cluster->as = child_user_can(pw->pw_uid, pw->pw_gid, cluster->dir, R_OK)
+	    ? CHILD_USER
+	    : CHILD_REACHER;
+	return true;
 }
 
 static bool

@@ -19,9 +19,8 @@ struct cluster {
 
 /*
  * Makes what is missing under dir (initdb at the first start) and starts
- * both; returns when PostgreSQL takes connections.  When root, everything
- * runs as `user` if that user can reach dir, else in a user namespace.
- * Blocking: called before the loop runs.
+ * both; returns when PostgreSQL takes connections.  When root, both run as
+ * `user`.  Blocking: called before the loop runs.
  */
 bool cluster_start(struct cluster *cluster, const char *dir, const char *user,
     struct err *err) REELD_MUST;
