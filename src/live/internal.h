@@ -104,7 +104,7 @@ struct live {
 	uint64_t last_event;
 	uint8_t hash_key[16];
 	struct loop_timer refresh, beat;
-	bool down, draining;
+	bool down, bus_was_up, draining;
 	struct live_stats stats;
 };
 

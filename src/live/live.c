@@ -68,11 +68,15 @@ live_bus_changed(struct live *live, bool up)
 	if (live->draining)
 		return;
 	if (up) {
-		log_info("msg=\"bus is back\"");
+		log_info("msg=\"bus is %s\"", live->bus_was_up ? "back" : "up");
+		live->bus_was_up = true;
 		timer_clear(&live->refresh);
 		live_refresh(live);
 	} else {
-		log_warn("msg=\"bus is away: reading what is watched\"");
+		/* Before the first connection it is only not there yet. */
+		if (live->bus_was_up)
+			log_warn("msg=\"bus is away: reading what is "
+				 "watched\"");
 		timer_set_jitter_ms(&live->refresh, LIVE_REFRESH_MS, 20);
 	}
 }
