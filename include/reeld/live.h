@@ -178,6 +178,9 @@ uint64_t live_status_stamp(const struct live *live);
 void live_status_put(struct live *live, const char *id, const char *user,
     int64_t version, const char *body, size_t len, uint64_t stamp);
 
+/* Does anybody here listen to that topic? */
+bool live_watched(const struct live *live, const char *topic);
+
 struct live_stats {
 	int topics, subscriptions, ws, sse, waits;
 	int objects, bodies;

@@ -206,6 +206,15 @@ live_drain(struct live *live, int grace_ms, loop_fn *done, void *arg)
 	ws_drain(live->ws, grace_ms, done, arg);
 }
 
+bool
+live_watched(const struct live *live, const char *topic)
+{
+	struct topic *found;
+
+	HASH_FIND_STR(live->topics, topic, found);
+	return found != NULL;
+}
+
 void
 live_stats(const struct live *live, struct live_stats *out)
 {
