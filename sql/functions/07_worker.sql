@@ -197,10 +197,36 @@ begin
 	return r;
 end $$;
 
+-- worker_job_uploaded: the video is in the store under p_key; complete() will
+-- name it. Outcomes: ok; gone; ended; bad_token; not_found.
+create function worker_job_uploaded(p_attempt uuid, p_token bytea,
+	p_key text) returns worker_result language plpgsql as $$
+declare
+	h record;
+	r worker_result;
+	a attempts;
+begin
+	select * into h from worker_hold(p_attempt, p_token);
+	r := h.r;
+	a := h.a;
+	if r.outcome <> 'held' then
+		return r;
+	end if;
+	r.outcome := 'gone';
+	if a.status in ('running', 'submitted') then
+		update attempts set worker_beat_at = case when status = 'running'
+			then now() end, refs = refs || jsonb_build_object('upload', p_key)
+			where id = p_attempt;
+		r.outcome := 'ok';
+	end if;
+	return r;
+end $$;
+
 -- worker_job_complete: p_result {"key","url","metrics",...} is kept on the
--- attempt; the owner's engine goes on with the download and store steps.
--- Outcomes: completed; already (told before); gone; ended (kept as
--- late_result); bad_token; not_found.
+-- attempt, with the key of what was uploaded; the owner's engine goes on with
+-- the download and store steps. Outcomes: completed; already (told before);
+-- no_upload (nothing to go on from); gone; ended (kept as late_result);
+-- bad_token; not_found.
 create function worker_job_complete(p_attempt uuid, p_worker uuid,
 	p_token bytea, p_result jsonb) returns worker_result
 language plpgsql as $$
@@ -214,6 +240,8 @@ begin
 	r := h.r;
 	a := h.a;
 	g := h.g;
+	p_result := coalesce(p_result, '{}') || case when a.refs ? 'upload' then
+		jsonb_build_object('key', a.refs->'upload') else '{}' end;
 	if r.outcome = 'ended' and a.status <> 'succeeded' then
 		update attempts set late_result = p_result where id = p_attempt;
 	end if;
@@ -225,6 +253,8 @@ begin
 	elsif a.status not in ('running', 'submitted') or p_worker is not null
 		and a.worker_id is not null and a.worker_id <> p_worker then
 		r.outcome := 'gone';
+	elsif p_result->>'key' is null and p_result->>'url' is null then
+		r.outcome := 'no_upload';
 	else
 		update attempts set status = 'succeeded', result = p_result,
 			cost_micro_usd = 0, finished_at = now() where id = p_attempt;

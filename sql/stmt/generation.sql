@@ -104,13 +104,17 @@ from generations g join charges c on c.generation_id = g.id
 where g.id = $1 and ($2::uuid is null or g.user_id = $2);
 
 -- name: generation_media (uuid, uuid, text)
--- app pool: generation, user or null (engine pool), role
+-- app pool: generation, user or null (engine pool), roles (comma separated, the
+-- first that is there)
 select s.id, s.backend, s.bucket, s.key, s.mime, s.size_bytes,
 	encode(s.sha256, 'hex') as sha256, s.visibility, s.state::text as state,
 	g.title, g.model, g.status::text as status, g.media_state
-from generations g left join generation_asset ga on ga.generation_id = g.id
-	and ga.role = $3 and ga.ordinal = 0
-	left join assets s on s.id = ga.asset_id
+from generations g left join lateral (select ga.asset_id
+		from generation_asset ga where ga.generation_id = g.id
+		and ga.role = any (string_to_array($3, ',')) and ga.ordinal = 0
+		order by array_position(string_to_array($3, ','), ga.role) limit 1)
+		x on true
+	left join assets s on s.id = x.asset_id
 where g.id = $1 and ($2::uuid is null or g.user_id = $2)
 	and g.deleted_at is null;
 

@@ -15,3 +15,12 @@ select provider, count(*) filter (where status = 'queued') as queued,
 	count(*) filter (where status = 'uncertain') as uncertain,
 	ms(min(eligible_at) filter (where status = 'queued')) as oldest_ms
 from jobs where finished_at is null group by provider order by provider;
+
+-- name: live_generations (uuid[])
+-- what somebody watches, read again while events may be missed
+select gp.* from generation_public gp where gp.id = any ($1);
+
+-- name: live_balances (uuid[])
+select a.user_id, a.balance, coalesce((select max(id) from ledger_entry l
+	where l.user_id = a.user_id), 0) as version
+from accounts a where a.user_id = any ($1);

@@ -18,6 +18,9 @@ select * from worker_job_start($1, $2, $3);
 -- name: worker_job_progress (uuid, uuid, bytea, int, int)
 select * from worker_job_progress($1, $2, $3, $4, $5);
 
+-- name: worker_job_uploaded (uuid, bytea, text)
+select * from worker_job_uploaded($1, $2, $3);
+
 -- name: worker_job_complete (uuid, uuid, bytea, jsonb)
 select * from worker_job_complete($1, $2, $3, $4);
 
