@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "api/act.h"
-#include "api/state.h"
 #include "reeld/jobs.h"
 
 void
@@ -15,9 +14,7 @@ act_end(struct act *act)
 		http_on_gone(act->call, NULL, NULL);
 	pg_query_cancel(&act->query);
 	timer_fini(&act->timer);
-	*act->prev = act->next;
-	if (act->next != NULL)
-		act->next->prev = act->prev;
+	api_work_end(&act->work);
 	if (act->arg_free != NULL)
 		act->arg_free(act->arg);
 	free(act);
@@ -29,6 +26,12 @@ on_gone(void *arg)
 	struct act *self = arg;
 
 	self->call = NULL; /* and the work goes on */
+}
+
+static void
+on_end(struct api_work *work)
+{
+	act_end((struct act *)work);
 }
 
 struct act *
@@ -43,11 +46,7 @@ act_new(struct http_call *call, void *arg, api_free_fn *arg_free)
 	self->arg = arg;
 	self->arg_free = arg_free;
 	str_copy(self->user, sizeof self->user, me->user);
-	self->prev = &self->app->api->acts;
-	self->next = self->app->api->acts;
-	if (self->next != NULL)
-		self->next->prev = &self->next;
-	self->app->api->acts = self;
+	api_work_begin(self->app, &self->work, on_end);
 	http_on_gone(call, on_gone, self);
 	return self;
 }
@@ -131,8 +130,8 @@ act_err(struct act *act, const struct err *err)
 }
 
 void
-act_refuse(struct act *act, enum err_code code, const char *name,
-    const char *fmt, ...)
+act_refuse(
+    struct act *act, enum err_code code, const char *name, const char *fmt, ...)
 {
 	struct err err;
 	char text[sizeof err.msg];

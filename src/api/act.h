@@ -16,6 +16,7 @@ typedef void
 act_fn(struct act *act, const struct pg_rows *rows, const struct err *err);
 
 struct act {
+	struct api_work work; /* first: what api_close() ends */
 	struct app *app;
 	struct http_call *call; /* NULL: the client is gone */
 	char user[ID_LEN + 1];	/* the caller */
@@ -27,7 +28,6 @@ struct act {
 	struct pg_query *query;
 	struct loop_timer timer;
 	void (*later)(struct act *act);
-	struct act *next, **prev;
 };
 
 /* Arms http_on_gone(); takes arg. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "api/internal.h"
+#include "api/worker.h"
 
 struct app *
 api_app(const struct http_call *call)
@@ -22,6 +23,13 @@ api_me(const struct http_call *call)
 enum http_gate
 api_gate(struct http_call *call)
 {
+	/* Before a body is taken: forged job tokens end here. */
+	if ((http_route(call)->flags & AUTH_JOB_TOKEN) != 0 &&
+	    !worker_token_ok(call)) {
+		api_refuse(call, ERR_UNAUTHORIZED, "bad_token",
+		    "This is not the token of the job.");
+		return GATE_DONE;
+	}
 	return auth_gate(api_app(call)->auth, call);
 }
 

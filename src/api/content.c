@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/handlers.h"
 #include "api/view.h"
 
 enum { MAX_NAME = 60 };
@@ -106,10 +107,8 @@ api_generations_content(struct http_call *call)
 	/* What a browser plays, where the original is not that. */
 	static const struct {
 		const char *variant, *roles;
-	} variants[] = {{"video", "rendition,video"},
-	    {"original", "video"},
-	    {"thumbnail", "thumbnail"},
-	    {"spritesheet", "spritesheet"},
+	} variants[] = {{"video", "rendition,video"}, {"original", "video"},
+	    {"thumbnail", "thumbnail"}, {"spritesheet", "spritesheet"},
 	    {"preview", "preview"}};
 	const char *variant = http_query(call, "variant");
 	struct err err;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/act.h"
+#include "api/handlers.h"
 #include "api/submitted.h"
 #include "api/view.h"
 #include "reeld/jobs.h"

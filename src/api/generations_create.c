@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "api/act.h"
+#include "api/handlers.h"
 #include "api/submitted.h"
 #include "api/view.h"
 #include "reeld/crash.h"
@@ -101,8 +102,8 @@ look(struct act *act)
 {
 	struct create *self = act->arg;
 
-	act_query(act, STMT_GENERATION_GET,
-	    PG_ARGS(self->id.text, act->user), on_looked);
+	act_query(act, STMT_GENERATION_GET, PG_ARGS(self->id.text, act->user),
+	    on_looked);
 }
 
 static void
@@ -173,8 +174,8 @@ create_new(struct http_call *call, const struct api_order *order,
 
 /* The order may be had for its price, over a route that works now. */
 static bool
-may_submit(const struct api_order *order,
-    const struct catalogue_route **route, struct err *err)
+may_submit(const struct api_order *order, const struct catalogue_route **route,
+    struct err *err)
 {
 	*route = catalogue_pick_route(order->model);
 	if (*route == NULL)
@@ -217,8 +218,7 @@ api_generations_create(struct http_call *call)
 		return;
 	}
 	crash_point("api.request_read");
-	act = act_new(
-	    call, create_new(call, &order, route, key), create_free);
+	act = act_new(call, create_new(call, &order, route, key), create_free);
 	api_order_fini(&order);
 	submit(act);
 }

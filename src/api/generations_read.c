@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/handlers.h"
 #include "api/view.h"
 #include "reeld/clock.h"
 #include "reeld/flow.h"
@@ -59,17 +60,17 @@ statuses_read(const char *text, struct buf *out, struct err *err)
 					    out->len > 0 ? "," : "",
 					    gen_status_name(s));
 		} else if (gen_status_parse(word, &status)) {
-			buf_printf(
-			    out, "%s%s", out->len > 0 ? "," : "", word);
+			buf_printf(out, "%s%s", out->len > 0 ? "," : "", word);
 		} else {
 			ok = err_set_field(err, ERR_INVALID, "bad_status",
 			    "?status", "\"%.40s\" is no status.", word);
 		}
 	}
 	free(copy);
-	return ok && (buf_ok(out) ||
-			 err_set_field(err, ERR_INVALID, "bad_status",
-			     "?status", "Too many words."));
+	return ok &&
+	    (buf_ok(out) ||
+		err_set_field(err, ERR_INVALID, "bad_status", "?status",
+		    "Too many words."));
 }
 
 static bool
@@ -112,8 +113,7 @@ filter_read(struct http_call *call, struct filter *out, struct err *err)
 	    strcmp(favourite, "false") != 0)
 		return err_set_field(err, ERR_BAD_INPUT, "bad_favourite",
 		    "?favourite", "favourite is true or false.");
-	return (status == NULL ||
-		   statuses_read(status, &out->statuses, err)) &&
+	return (status == NULL || statuses_read(status, &out->statuses, err)) &&
 	    time_read(call, "from", out->from_text, &out->from, err) &&
 	    time_read(call, "to", out->to_text, &out->to, err);
 }
@@ -191,8 +191,7 @@ on_events(struct http_call *call, const struct pg_rows *rows, void *arg)
 	if (pg_count(rows) == 0)
 		reply_none(call);
 	else
-		api_page_reply(
-		    call, arg, rows, "seq", NULL, view_event, NULL);
+		api_page_reply(call, arg, rows, "seq", NULL, view_event, NULL);
 	free(arg);
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/handlers.h"
 #include "api/view.h"
 #include "reeld/live.h"
 
@@ -134,8 +135,7 @@ args_read(
     struct http_call *call, int64_t *wait_s, int64_t *version, struct err *err)
 {
 	return http_query_int(call, "wait", 0, MAX_WAIT_S, 0, wait_s, err) &&
-	    http_query_int(
-		call, "version", 0, INT64_MAX, -1, version, err);
+	    http_query_int(call, "version", 0, INT64_MAX, -1, version, err);
 }
 
 void

@@ -22,4 +22,22 @@ http_handler_fn api_credits_get, api_credits_ledger;
 http_handler_fn api_auth_link, api_auth_logout, api_auth_providers;
 http_handler_fn api_sessions_list, api_sessions_delete, api_ws_ticket;
 
+/* generations_*.c, content.c */
+http_handler_fn api_generations_create, api_generations_list;
+http_handler_fn api_generations_get, api_generations_status;
+http_handler_fn api_generations_cancel, api_generations_retry;
+http_handler_fn api_generations_patch, api_generations_delete;
+http_handler_fn api_generations_events, api_generations_attempts;
+http_handler_fn api_generations_receipt;
+http_handler_fn api_generations_content, api_generations_download;
+/* live_hooks.c */
+http_handler_fn api_live_ws, api_live_events;
+/* worker.c, worker_job.c, worker_files.c */
+http_handler_fn api_worker_register, api_worker_heartbeat, api_worker_claim;
+http_handler_fn api_worker_start, api_worker_progress, api_worker_complete;
+http_handler_fn api_worker_fail, api_worker_callback;
+http_handler_fn api_worker_upload, api_worker_input;
+/* ops.c, metrics.c */
+http_handler_fn api_livez, api_readyz, api_version, api_metrics;
+
 #endif

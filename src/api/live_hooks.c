@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/handlers.h"
 #include "api/live_hooks.h"
 #include "api/state.h"
 #include "api/view.h"
@@ -85,8 +86,8 @@ on_generations(const struct pg_rows *rows, const struct err *err, void *arg)
 		char mine[64], user[64];
 
 		snprintf(mine, sizeof mine, "generation:%s", id);
-		snprintf(user, sizeof user, "user:%s",
-		    pg_text(rows, i, "user_id"));
+		snprintf(
+		    user, sizeof user, "user:%s", pg_text(rows, i, "user_id"));
 		deliver(self->app, "generation.updated", id,
 		    (const char *const[]){mine, user, "admin:queue"}, 3,
 		    pg_i64(rows, i, "version"), &data);

@@ -2,6 +2,7 @@
  * live_snapshot.c - what a new listener of a topic sees first, read from the
  * rows.  A topic may need several statements; each adds its objects.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +89,7 @@ on_balance(const struct pg_rows *rows, const struct err *err, void *arg)
 	struct live_snapshot *self = arg;
 	struct json_object *obj;
 	const char *user = self->topic.key;
-	char id[64];
+	char id[96];
 
 	if (err != NULL || pg_count(rows) == 0) {
 		struct err missing;
@@ -104,8 +105,8 @@ on_balance(const struct pg_rows *rows, const struct err *err, void *arg)
 	api_set_int(obj, "version", rows, 0, "version");
 	api_set_int(obj, "balance", rows, 0, "balance");
 	json_add_obj(self->objects, &obj);
-	pg_query_start(self->app->pg, STMT_GENERATION_ACTIVE,
-	    PG_AS(user, user), &self->query, on_active, self);
+	pg_query_start(self->app->pg, STMT_GENERATION_ACTIVE, PG_AS(user, user),
+	    &self->query, on_active, self);
 }
 
 static void
@@ -115,8 +116,8 @@ on_generation(const struct pg_rows *rows, const struct err *err, void *arg)
 	struct err missing;
 
 	if (err == NULL && pg_count(rows) == 0) {
-		err_set(&missing, ERR_NOT_FOUND,
-		    "There is no such generation.");
+		err_set(
+		    &missing, ERR_NOT_FOUND, "There is no such generation.");
 		finish(self, &missing);
 		return;
 	}

@@ -10,3 +10,12 @@ libreeld_a_SOURCES += src/api/models.c src/api/estimate.c \
 	src/api/sessions.c
 # generations, live, workers, operations
 UNIT_TESTS += tests/unit/test_api
+libreeld_a_SOURCES += src/api/act.c src/api/act.h src/api/view.c \
+	src/api/view.h src/api/submitted.c src/api/submitted.h \
+	src/api/generations_create.c src/api/generations_read.c \
+	src/api/generations_status.c src/api/generations_act.c \
+	src/api/content.c src/api/live_hooks.c src/api/live_hooks.h \
+	src/api/live_snapshot.c src/api/worker.c src/api/worker.h \
+	src/api/worker_job.c src/api/worker_files.c src/api/ops.c \
+	src/api/metrics.c src/api/metrics.h \
+	src/api/metrics_http.c src/api/metrics_process.c

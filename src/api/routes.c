@@ -14,6 +14,11 @@
 #define USER(s) .role = ROLE_USER, .scope = (s)
 #define OPERATOR .role = ROLE_OPERATOR, .scope = "admin"
 #define ADMIN .role = ROLE_ADMIN, .scope = "admin"
+#define WORKER \
+	USER("worker"), .flags = AUTH_JOB_TOKEN | AUTH_LIMIT_NONE
+#define PROBE ANYONE, .flags = AUTH_LIMIT_NONE | HTTP_NO_LOG
+#define GENERATION API "/generations/{id}"
+#define WORKER_JOB API "/worker/jobs/{attempt}"
 #define ONE_MIB (1 << 20)
 
 static const struct http_route routes[] = {
@@ -54,6 +59,62 @@ static const struct http_route routes[] = {
     /* credits */
     {HTTP_GET, API "/credits", api_credits_get, USER("read")},
     {HTTP_GET, API "/credits/ledger", api_credits_ledger, USER("read")},
+
+    /* generations */
+    {HTTP_POST, API "/generations", api_generations_create, USER("generate"),
+	.body = JSON, .max_body = ONE_MIB, .flags = AUTH_LIMIT_SUBMIT},
+    {HTTP_GET, API "/generations", api_generations_list, USER("read")},
+    {HTTP_GET, GENERATION, api_generations_get, USER("read")},
+    {HTTP_PATCH, GENERATION, api_generations_patch, USER("generate"),
+	.body = JSON},
+    {HTTP_DELETE, GENERATION, api_generations_delete, USER("generate")},
+    {HTTP_GET, GENERATION "/status", api_generations_status, USER("read")},
+    {HTTP_POST, GENERATION "/cancel", api_generations_cancel,
+	USER("generate"), .body = JSON, .flags = HTTP_BODY_OPTIONAL},
+    {HTTP_POST, GENERATION "/retry", api_generations_retry,
+	USER("generate"), .body = JSON,
+	.flags = HTTP_BODY_OPTIONAL | AUTH_LIMIT_SUBMIT},
+    {HTTP_GET, GENERATION "/events", api_generations_events, USER("read")},
+    {HTTP_GET, GENERATION "/attempts", api_generations_attempts,
+	USER("read")},
+    {HTTP_GET, GENERATION "/receipt", api_generations_receipt, USER("read")},
+    {HTTP_GET, GENERATION "/content", api_generations_content, USER("read")},
+    {HTTP_GET, GENERATION "/download", api_generations_download,
+	USER("read")},
+
+    /* live */
+    {HTTP_GET, "/ws", api_live_ws, ANYONE,
+	.flags = AUTH_OPTIONAL | AUTH_TICKET},
+    {HTTP_GET, API "/ws", api_live_ws, ANYONE,
+	.flags = AUTH_OPTIONAL | AUTH_TICKET},
+    {HTTP_GET, API "/events", api_live_events, ANYONE,
+	.flags = AUTH_OPTIONAL},
+
+    /* our own workers */
+    {HTTP_POST, API "/worker/register", api_worker_register, WORKER,
+	.body = JSON},
+    {HTTP_POST, API "/worker/heartbeat", api_worker_heartbeat, WORKER,
+	.body = JSON},
+    {HTTP_POST, API "/worker/claim", api_worker_claim, WORKER, .body = JSON},
+    {HTTP_POST, WORKER_JOB "/start", api_worker_start, WORKER, .body = JSON},
+    {HTTP_POST, WORKER_JOB "/progress", api_worker_progress, WORKER,
+	.body = JSON},
+    {HTTP_POST, WORKER_JOB "/complete", api_worker_complete, WORKER,
+	.body = JSON},
+    {HTTP_POST, WORKER_JOB "/fail", api_worker_fail, WORKER, .body = JSON},
+    {HTTP_PUT, WORKER_JOB "/upload", api_worker_upload, WORKER,
+	.body = HTTP_BODY_FILE, .max_body = (size_t)1 << 30},
+    {HTTP_GET, WORKER_JOB "/input/{which}", api_worker_input, WORKER},
+    {HTTP_POST, "/functions/v1/job-callback", api_worker_callback, WORKER,
+	.body = JSON},
+
+    /* operations */
+    {HTTP_GET, "/livez", api_livez, PROBE},
+    {HTTP_GET, "/readyz", api_readyz, PROBE},
+    {HTTP_GET, "/healthz", api_livez, PROBE},
+    {HTTP_GET, "/version", api_version, PROBE},
+    {HTTP_GET, "/metrics", api_metrics, ANYONE,
+	.flags = AUTH_OPTIONAL | AUTH_LIMIT_NONE | HTTP_NO_LOG},
 };
 
 const struct http_route *

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "api/live_hooks.h"
 #include "api/state.h"
 #include "reeld/conf.h"
 #include "reeld/provider.h"
@@ -12,6 +13,7 @@ void
 api_open(struct app *app)
 {
 	app->api = xcalloc(1, sizeof *app->api);
+	app->api->live = live_state_open(app);
 }
 
 void
@@ -21,6 +23,7 @@ api_close(struct app *app)
 		return;
 	while (app->api->work != NULL)
 		app->api->work->end(app->api->work);
+	live_state_close(app->api->live);
 	free(app->api);
 	app->api = NULL;
 }

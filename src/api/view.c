@@ -107,8 +107,8 @@ set_queue(struct json_object *obj, const struct pg_rows *rows, int row,
 			    queue, "position", rows, row, "queue_position");
 		else
 			json_set_null(queue, "position");
-		api_set_int(queue, "provider_position", rows, row,
-		    "provider_position");
+		api_set_int(
+		    queue, "provider_position", rows, row, "provider_position");
 		api_set_int(queue, "eta_low_s", rows, row, "eta_low_s");
 		api_set_int(queue, "eta_high_s", rows, row, "eta_high_s");
 	}
@@ -244,8 +244,7 @@ view_attempt(const struct pg_rows *rows, int row, bool all)
 	api_set_int(
 	    obj, "cost_quoted_micro_usd", rows, row, "cost_quoted_micro_usd");
 	api_set_text(obj, "worker_id", rows, row, "worker_id");
-	json_set_bool(
-	    obj, "late_result", !pg_null(rows, row, "late_result"));
+	json_set_bool(obj, "late_result", !pg_null(rows, row, "late_result"));
 	return obj;
 }
 

@@ -13,8 +13,7 @@ struct json_object *view_status(const struct pg_rows *rows, int row);
 /* api_row_fn: a row of events.  arg: unused. */
 struct json_object *view_event(const struct pg_rows *rows, int row, void *arg);
 /* A row of attempts.  all: also what only operators may see. */
-struct json_object *
-view_attempt(const struct pg_rows *rows, int row, bool all);
+struct json_object *view_attempt(const struct pg_rows *rows, int row, bool all);
 /* {"data":[...]} of every row. */
 struct json_object *
 view_list(const struct pg_rows *rows, api_row_fn *row_fn, void *arg);

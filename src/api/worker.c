@@ -3,9 +3,11 @@
  * What they say about a job is in worker_job.c.
  */
 #define LOG_MODULE "api"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/handlers.h"
 #include "api/worker.h"
 #include "reeld/clock.h"
 #include "reeld/jobs.h"
@@ -78,8 +80,8 @@ worker_refuse(struct act *act, const char *outcome)
 		act_refuse(act, ERR_UNAUTHORIZED, "bad_token",
 		    "This is not the token of the job.");
 	else if (strcmp(outcome, "taken") == 0)
-		act_refuse(act, ERR_CONFLICT, "taken",
-		    "Another worker has this job.");
+		act_refuse(
+		    act, ERR_CONFLICT, "taken", "Another worker has this job.");
 	else if (strcmp(outcome, "no_upload") == 0)
 		act_refuse(act, ERR_INVALID, "no_upload",
 		    "Send the video first, by PUT to the job's uploadUrl.");
@@ -189,8 +191,7 @@ api_worker_register(struct http_call *call)
 		in.vram_mb.set ? pg_num(in.vram_mb.v) : NULL),
 	    on_registered);
 	free(caps);
-	json_read_free(
-	    registration_fields, nitems(registration_fields), &in);
+	json_read_free(registration_fields, nitems(registration_fields), &in);
 }
 
 /* ---- heartbeat ---- */
@@ -236,8 +237,8 @@ api_worker_heartbeat(struct http_call *call)
 
 	if (!worker_may(call))
 		return;
-	if (!json_read(http_json(call), beat_fields, nitems(beat_fields), &in,
-		&err)) {
+	if (!json_read(
+		http_json(call), beat_fields, nitems(beat_fields), &in, &err)) {
 		http_reply_err(call, &err);
 		return;
 	}
@@ -273,8 +274,8 @@ on_given_back(
 {
 	/* Not given back: its silence is noticed later. */
 	if (err != NULL)
-		log_warn("msg=\"job not given back\" error=%s",
-		    err_code_name(err));
+		log_warn(
+		    "msg=\"job not given back\" error=%s", err_code_name(err));
 	act_end(act);
 }
 
@@ -355,8 +356,8 @@ api_worker_claim(struct http_call *call)
 
 	if (!worker_may(call))
 		return;
-	if (!json_read(http_json(call), claim_fields, nitems(claim_fields),
-		&in, &err)) {
+	if (!json_read(http_json(call), claim_fields, nitems(claim_fields), &in,
+		&err)) {
 		http_reply_err(call, &err);
 		return;
 	}

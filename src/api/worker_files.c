@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/handlers.h"
 #include "api/worker.h"
 #include "reeld/jobs.h"
 
@@ -38,8 +39,8 @@ upload_fail(struct upload *self, const struct err *err)
 }
 
 static void
-upload_refuse(struct upload *self, enum err_code code, const char *name,
-    const char *text)
+upload_refuse(
+    struct upload *self, enum err_code code, const char *name, const char *text)
 {
 	struct err err;
 

@@ -2,9 +2,11 @@
  * worker_job.c - what a worker says about one job: start, progress, the
  * result, failure; and the callback of the older protocol.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/handlers.h"
 #include "api/worker.h"
 #include "reeld/jobs.h"
 
@@ -93,8 +95,8 @@ api_worker_start(struct http_call *call)
 
 	if (report_read(call, start_fields, nitems(start_fields), &who, &in))
 		act_query(report_act(call, &in.worker), STMT_WORKER_JOB_START,
-		    PG_ARGS(who.attempt.text, in.worker.text,
-			token_or_null(&who)),
+		    PG_ARGS(
+			who.attempt.text, in.worker.text, token_or_null(&who)),
 		    on_started);
 }
 
@@ -198,8 +200,8 @@ api_worker_complete(struct http_call *call)
 	struct worker_call who;
 	struct report in;
 
-	if (report_read(call, complete_fields, nitems(complete_fields), &who,
-		&in))
+	if (report_read(
+		call, complete_fields, nitems(complete_fields), &who, &in))
 		complete(report_act(call, &in.worker), who.attempt.text,
 		    id_or_null(&in.worker), token_or_null(&who), in.result);
 }
