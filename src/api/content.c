@@ -60,7 +60,8 @@ send_file(struct http_call *call, const struct pg_rows *rows, bool attachment)
 	api_reply_stored(call,
 	    &(struct api_file){.key = pg_text(rows, 0, "key"),
 		.type = pg_text(rows, 0, "mime"),
-		.etag = pg_text(rows, 0, "sha256"),
+		.etag = pg_text(
+		    rows, 0, pg_null(rows, 0, "sha256") ? "id" : "sha256"),
 		.filename = name,
 		.attachment = attachment,
 		.cache = "private, max-age=3600"});

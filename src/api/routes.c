@@ -14,8 +14,7 @@
 #define USER(s) .role = ROLE_USER, .scope = (s)
 #define OPERATOR .role = ROLE_OPERATOR, .scope = "admin"
 #define ADMIN .role = ROLE_ADMIN, .scope = "admin"
-#define WORKER \
-	USER("worker"), .flags = AUTH_JOB_TOKEN | AUTH_LIMIT_NONE
+#define WORKER USER("worker"), .flags = AUTH_JOB_TOKEN | AUTH_LIMIT_NONE
 #define PROBE ANYONE, .flags = AUTH_LIMIT_NONE | HTTP_NO_LOG
 #define GENERATION API "/generations/{id}"
 #define WORKER_JOB API "/worker/jobs/{attempt}"
@@ -69,26 +68,22 @@ static const struct http_route routes[] = {
 	.body = JSON},
     {HTTP_DELETE, GENERATION, api_generations_delete, USER("generate")},
     {HTTP_GET, GENERATION "/status", api_generations_status, USER("read")},
-    {HTTP_POST, GENERATION "/cancel", api_generations_cancel,
-	USER("generate"), .body = JSON, .flags = HTTP_BODY_OPTIONAL},
-    {HTTP_POST, GENERATION "/retry", api_generations_retry,
-	USER("generate"), .body = JSON,
-	.flags = HTTP_BODY_OPTIONAL | AUTH_LIMIT_SUBMIT},
+    {HTTP_POST, GENERATION "/cancel", api_generations_cancel, USER("generate"),
+	.body = JSON, .flags = HTTP_BODY_OPTIONAL},
+    {HTTP_POST, GENERATION "/retry", api_generations_retry, USER("generate"),
+	.body = JSON, .flags = HTTP_BODY_OPTIONAL | AUTH_LIMIT_SUBMIT},
     {HTTP_GET, GENERATION "/events", api_generations_events, USER("read")},
-    {HTTP_GET, GENERATION "/attempts", api_generations_attempts,
-	USER("read")},
+    {HTTP_GET, GENERATION "/attempts", api_generations_attempts, USER("read")},
     {HTTP_GET, GENERATION "/receipt", api_generations_receipt, USER("read")},
     {HTTP_GET, GENERATION "/content", api_generations_content, USER("read")},
-    {HTTP_GET, GENERATION "/download", api_generations_download,
-	USER("read")},
+    {HTTP_GET, GENERATION "/download", api_generations_download, USER("read")},
 
     /* live */
     {HTTP_GET, "/ws", api_live_ws, ANYONE,
 	.flags = AUTH_OPTIONAL | AUTH_TICKET},
     {HTTP_GET, API "/ws", api_live_ws, ANYONE,
 	.flags = AUTH_OPTIONAL | AUTH_TICKET},
-    {HTTP_GET, API "/events", api_live_events, ANYONE,
-	.flags = AUTH_OPTIONAL},
+    {HTTP_GET, API "/events", api_live_events, ANYONE, .flags = AUTH_OPTIONAL},
 
     /* our own workers */
     {HTTP_POST, API "/worker/register", api_worker_register, WORKER,
