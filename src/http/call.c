@@ -98,6 +98,7 @@ call_reset(struct http_call *call)
 	call->gate_passed = false;
 	call->full = false;
 	call->close = false;
+	call->discarding = false;
 	call->ip[0] = '\0';
 	call->etag[0] = '\0';
 	call->cache[0] = '\0';
@@ -217,6 +218,7 @@ after_gate(struct http_call *call)
 {
 	struct err err;
 
+	call->close = false;
 	if (!body_begin(call, &err)) {
 		call->close = call->head.has_body;
 		http_reply_err(call, &err);
@@ -235,6 +237,7 @@ run_gate(struct http_call *call)
 	http_gate_fn *gate = call->server->opts.gate;
 
 	call_enter(call, CALL_GATE);
+	call->close = call->head.has_body; /* if it refuses */
 	switch (gate != NULL ? gate(call) : GATE_PASS) {
 	case GATE_PASS:
 		after_gate(call);
@@ -319,6 +322,32 @@ queue(struct http_call *call)
 	return ok;
 }
 
+/*
+ * A refusal before the body was read: closing with unread bytes resets the
+ * connection, and the client may lose the reply.  A small body is read and
+ * forgotten first, unless the client waits to be told to send it.
+ */
+enum { DISCARD_BYTES = 256 * 1024 };
+
+static bool
+discards(const struct http_call *call)
+{
+	return call->route != NULL && call->head.has_body &&
+	    call->phase < CALL_BODY &&
+	    (call->head.chunked || call->head.length <= DISCARD_BYTES) &&
+	    http_header(call, "Expect") == NULL;
+}
+
+static enum MHD_Result
+discard(struct http_call *call, size_t *size)
+{
+	call->received += (int64_t)*size;
+	if (*size == 0 || call->received > DISCARD_BYTES)
+		return queue(call);
+	*size = 0;
+	return MHD_YES;
+}
+
 enum MHD_Result
 on_access(void *cls, struct MHD_Connection *mhd, const char *url,
     const char *method, const char *version, const char *data, size_t *size,
@@ -326,8 +355,13 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 {
 	struct http_call *call = *context;
 
+	bool first;
+
 	if (call == NULL)
 		return MHD_NO;
+	if (call->discarding)
+		return discard(call, size);
+	first = call->phase == CALL_HEAD;
 	call->inside = true;
 	switch (call->response == NULL ? call->phase : CALL_REPLY) {
 	case CALL_HEAD:
@@ -351,6 +385,12 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 	call->inside = false;
 	if (call->phase == CALL_DEAD)
 		return MHD_NO;
+	if (call->response != NULL && discards(call)) {
+		call->discarding = true;
+		call->received = 0;
+		call_enter(call, CALL_BODY); /* its time limits */
+		return first ? MHD_YES : discard(call, size);
+	}
 	if (call->response != NULL) {
 		/* A reply that is queued in the library's first call ends the
 		 * connection, so a kept-alive one waits for the second. */

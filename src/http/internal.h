@@ -171,9 +171,10 @@ struct http_call {
 	bool inside;	  /* the library's callback is on the stack */
 	bool suspended;
 	bool gate_passed;
-	bool full;   /* the library has the whole request */
-	bool close;  /* "Connection: close" on the reply */
-	bool broken; /* a body error waits for the body's end */
+	bool full;	 /* the library has the whole request */
+	bool close;	 /* "Connection: close" on the reply */
+	bool broken;	 /* a body error waits for the body's end */
+	bool discarding; /* a refusal waits for the body's end */
 	bool http_10;
 	struct loop_io *hangup;
 

@@ -1,0 +1,409 @@
+// account.test.mjs - who may do what, and the account half of the API: keys,
+// sign-in links, sessions, models, estimates, uploads, assets, credits.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import test from 'node:test';
+import { deflateSync } from 'node:zlib';
+import { reeld, until } from './env.mjs';
+
+const r = await reeld();
+const api = (path) => `/api/v1${path}`;
+
+// A real PNG: w x h, one colour.
+function png(w, h, rgb = [200, 30, 30]) {
+	const crc_table = Array.from({ length: 256 }, (_, n) => {
+		let c = n;
+		for (let k = 0; k < 8; k += 1) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
+		return c >>> 0;
+	});
+	const crc = (buf) => {
+		let c = 0xffffffff;
+		for (const b of buf) c = crc_table[(c ^ b) & 0xff] ^ (c >>> 8);
+		return (c ^ 0xffffffff) >>> 0;
+	};
+	const chunk = (type, data) => {
+		const out = Buffer.alloc(12 + data.length);
+		out.writeUInt32BE(data.length, 0);
+		out.write(type, 4, 'latin1');
+		data.copy(out, 8);
+		out.writeUInt32BE(crc(out.subarray(4, 8 + data.length)), 8 + data.length);
+		return out;
+	};
+	const head = Buffer.alloc(13);
+	head.writeUInt32BE(w, 0);
+	head.writeUInt32BE(h, 4);
+	head.set([8, 2, 0, 0, 0], 8);
+	const line = Buffer.concat([Buffer.from([0]), Buffer.concat(Array(w).fill(Buffer.from(rgb)))]);
+	return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head),
+		chunk('IDAT', deflateSync(Buffer.concat(Array(h).fill(line)))),
+		chunk('tEXt', Buffer.from('Comment\0secret-comment')), chunk('IEND', Buffer.alloc(0))]);
+}
+
+function form(file, { purpose, name = 'a.png', type = 'image/png', field = 'file' } = {}) {
+	const f = new FormData();
+	if (purpose !== undefined) f.append('purpose', purpose);
+	if (file) f.append(field, new Blob([file], { type }), name);
+	return f;
+}
+const upload = async (user, file, options) => {
+	const res = await user.fetch(api('/uploads'), { method: 'POST', body: form(file, options) });
+	return { status: res.status, headers: res.headers, body: await res.json() };
+};
+
+// Signs in by a fresh link: a browser, as far as the server can tell.
+async function sign_in(email, ttl_s = 3600) {
+	const token = randomBytes(32).toString('base64url');
+	const hash = createHash('sha256').update(token).digest();
+	const [user] = await r.psql('select id from users where email = $1', [email]);
+	await r.psql('select login_link_create($1, $2, $3)', [hash, user.id, ttl_s]);
+	const res = await r.call('POST', api('/auth/link'), { json: { token } });
+	const cookie = res.headers.get('set-cookie');
+	return { token, hash, res, cookie: cookie?.split(';')[0], full: cookie };
+}
+const same = (cookie) => ({ cookie, 'sec-fetch-site': 'same-origin', origin: r.url });
+
+function problem(res, status, code) {
+	assert.equal(res.status, status, JSON.stringify(res.body));
+	assert.equal(res.body.code, code);
+	assert.equal(res.body.status, status);
+	assert.match(res.headers.get('content-type'), /^application\/problem\+json/);
+	assert.ok(res.body.request_id);
+}
+
+test('credentials: none, wrong, malformed, revoked, expired', async () => {
+	problem(await r.call('GET', api('/me')), 401, 'unauthorized');
+	const ann = await r.user();
+	assert.equal((await ann.get('/me')).status, 200);
+	const wrong = `${ann.key.slice(0, -1)}${ann.key.endsWith('a') ? 'b' : 'a'}`;
+	const bad = await r.call('GET', api('/me'), { key: wrong });
+	problem(bad, 401, 'invalid_token');
+	assert.match(bad.headers.get('www-authenticate'), /^Bearer/);
+	problem(await r.call('GET', api('/me'), { headers: { authorization: 'Basic YTpi' } }), 401, 'invalid_token');
+
+	const { body: { data: [key] } } = await (await r.user({ email: 'keys@example.org', scopes: 'admin' })).get('/keys');
+	assert.equal(key.prefix.length, 21);
+	const bob = await r.user({ scopes: 'admin,read' });
+	const list = await bob.get('/keys');
+	assert.equal((await bob.delete(`/keys/${list.body.data[0].id}`)).status, 204);
+	// At once, not when the cache is old.
+	problem(await bob.get('/me'), 401, 'invalid_token');
+
+	const eve = await r.user();
+	await r.psql(`update api_keys set expires_at = now() - interval '1 s' where user_id = $1`, [eve.id]);
+	problem(await eve.get('/me'), 401, 'invalid_token');
+});
+
+test('scopes and roles', async () => {
+	const reader = await r.user({ scopes: 'read' });
+	problem(await reader.get('/keys'), 403, 'scope_missing');
+	problem(await upload(reader, png(20, 20)), 403, 'scope_missing');
+	// An admin's key without the scope has not his powers.
+	const [boss] = [await r.user({ role: 'admin', scopes: 'read,generate' })];
+	assert.equal((await boss.get('/me')).body.role, 'creator');
+	assert.equal((await r.admin.get('/me')).body.role, 'admin');
+});
+
+test('me', async () => {
+	const ann = await r.user({ credits: 123 });
+	const { body } = await ann.get('/me');
+	assert.equal(body.id, ann.id);
+	assert.equal(body.email, ann.email);
+	assert.equal(body.balance, 123);
+	assert.deepEqual(body.scopes, ['read', 'generate']);
+	assert.equal(body.auth, 'api_key');
+	assert.equal(body.limits.concurrent, 3);
+	const limits = await ann.get('/me/limits');
+	assert.deepEqual(limits.body.generations, { concurrent: 3, active: 0, waiting: 0, waiting_limit: 10000 });
+	const bob = await r.user({ scopes: 'read,admin' });
+	const patched = await bob.patch('/me', { name: 'Bob \u{1f3ac}' });
+	assert.equal(patched.status, 200);
+	assert.equal(patched.body.name, 'Bob \u{1f3ac}');
+	problem(await bob.patch('/me', { role: 'admin' }), 400, 'bad_input');
+});
+
+test('keys are shown once and never do more than their maker', async () => {
+	const ann = await r.user({ scopes: 'admin,read,generate' });
+	const made = await ann.post('/keys', { name: 'ci', scopes: ['read'] });
+	assert.equal(made.status, 201);
+	assert.match(made.body.key, /^rld_live_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/);
+	const me = await r.call('GET', api('/me'), { key: made.body.key });
+	assert.equal(me.body.id, ann.id);
+	assert.deepEqual(me.body.scopes, ['read']);
+	const list = await ann.get('/keys');
+	assert.ok(!JSON.stringify(list.body).includes(made.body.key));
+	assert.deepEqual(list.body.data.find((k) => k.id === made.body.id).scopes, ['read']);
+	problem(await ann.post('/keys', { name: 'w', scopes: ['worker'] }), 403, 'scope_missing');
+	problem(await ann.post('/keys', { name: 'w', scopes: ['everything'] }), 422, 'unknown_scope');
+	problem(await ann.post('/keys', { name: '' }), 422, 'invalid');
+	problem(await ann.post('/keys', { name: 'x', expires_at: '2001-01-01T00:00:00Z' }), 422, 'bad_time');
+	const other = await r.user({ scopes: 'admin' });
+	problem(await other.delete(`/keys/${made.body.id}`), 404, 'not_found');
+	assert.equal((await r.call('GET', api('/me'), { key: made.body.key })).status, 200);
+	assert.ok(!r.logs().includes(made.body.key));
+});
+
+test('a link signs in once; the session ends at logout', async () => {
+	const ann = await r.user();
+	const { token, res, cookie, full } = await sign_in(ann.email);
+	assert.equal(res.status, 200, JSON.stringify(res.body));
+	assert.equal(res.body.id, ann.id);
+	assert.match(full, /^reeld=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=\d+$/);
+	problem(await r.call('POST', api('/auth/link'), { json: { token } }), 410, 'link_used');
+	const me = await r.call('GET', api('/me'), { headers: { cookie } });
+	assert.equal(me.status, 200);
+	assert.equal(me.body.auth, 'session');
+	const out = await r.call('POST', api('/auth/logout'), { headers: same(cookie) });
+	assert.equal(out.status, 204);
+	assert.match(out.headers.get('set-cookie'), /^reeld=; .*Max-Age=0/);
+	problem(await r.call('GET', api('/me'), { headers: { cookie } }), 401, 'unauthorized');
+	assert.ok(!r.logs().includes(token) && !r.logs().includes(cookie.slice(6)));
+});
+
+test('links that are no good', async () => {
+	const ann = await r.user();
+	problem(await r.call('POST', api('/auth/link'), { json: { token: randomBytes(32).toString('base64url') } }), 404, 'link_unknown');
+	problem(await r.call('POST', api('/auth/link'), { json: { token: 'short' } }), 404, 'link_unknown');
+	problem(await r.call('POST', api('/auth/link'), { json: {} }), 400, 'bad_input');
+	const { hash } = await sign_in(ann.email);
+	await r.psql(`update login_links set used_at = null, expires_at = now() - interval '1 s' where token_hash = $1`, [hash]);
+	const bad = await sign_in(ann.email).then(async (s) => {
+		await r.psql(`update login_links set used_at = null, expires_at = now() - interval '1 s' where token_hash = $1`, [s.hash]);
+		return r.call('POST', api('/auth/link'), { json: { token: s.token } });
+	});
+	problem(bad, 410, 'link_expired');
+	await r.psql(`select user_update($1, null, null, 'suspended', null, null)`, [ann.id]);
+	problem((await sign_in(ann.email)).res, 403, 'suspended');
+	problem(await r.call('POST', api('/auth/link'), { json: { token: 'x' }, headers: { origin: 'https://evil.test' } }), 403, 'cross_site');
+});
+
+test('a cookie writes only from our own pages', async () => {
+	const ann = await r.user();
+	const { cookie } = await sign_in(ann.email);
+	const patch = (headers) => r.call('PATCH', api('/me'), { json: { name: 'x' }, headers: { cookie, ...headers } });
+	assert.equal((await patch({ 'sec-fetch-site': 'same-origin', origin: r.url })).status, 200);
+	assert.equal((await patch({ origin: r.url })).status, 200);
+	for (const headers of [{}, { origin: 'https://evil.test' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' },
+		{ 'sec-fetch-site': 'same-site', origin: r.url }, { origin: `${r.url}.evil.test` }]) {
+		problem(await patch(headers), 403, 'cross_site');
+	}
+	// A key is not sent by browsers: no such rule.
+	const bob = await r.user({ scopes: 'admin,read' });
+	assert.equal((await bob.patch('/me', { name: 'y' }, { origin: 'https://evil.test' })).status, 200);
+	// Reading is not writing.
+	assert.equal((await r.call('GET', api('/me'), { headers: { cookie, origin: 'https://evil.test' } })).status, 200);
+});
+
+test('sessions are listed and revoked', async () => {
+	const ann = await r.user();
+	const a = await sign_in(ann.email);
+	const b = await sign_in(ann.email);
+	const list = await r.call('GET', api('/sessions'), { headers: { cookie: a.cookie } });
+	assert.equal(list.body.data.length, 2);
+	const other = list.body.data.find((s) => !s.current);
+	const mine = list.body.data.find((s) => s.current);
+	assert.ok(mine);
+	assert.equal((await r.call('GET', api('/me'), { headers: { cookie: b.cookie } })).status, 200);
+	const bob = await r.user();
+	const foreign = await sign_in(bob.email);
+	problem(await r.call('DELETE', api(`/sessions/${other.id}`), { headers: same(foreign.cookie) }), 404, 'not_found');
+	assert.equal((await r.call('DELETE', api(`/sessions/${other.id}`), { headers: same(a.cookie) })).status, 204);
+	problem(await r.call('GET', api('/me'), { headers: { cookie: b.cookie } }), 401, 'unauthorized');
+	assert.equal((await r.call('GET', api('/me'), { headers: { cookie: a.cookie } })).status, 200);
+	// Unused for too long.
+	const c = await sign_in(ann.email);
+	await r.psql(`update sessions set seen_at = now() - interval '8 days' where user_id = $1`, [ann.id]);
+	problem(await r.call('GET', api('/me'), { headers: { cookie: c.cookie } }), 401, 'unauthorized');
+});
+
+test('models', async () => {
+	const list = await r.call('GET', api('/models'));
+	assert.equal(list.status, 200);
+	const demo = list.body.data.find((m) => m.slug === 'demo-pixel');
+	assert.ok(demo, 'the demo models are in the seed');
+	assert.equal(demo.available, true);
+	assert.equal(demo.unavailable_reason, null);
+	assert.ok(demo.from_credits > 0);
+	assert.ok(demo.capabilities.durations.length > 0);
+	const unkeyed = list.body.data.find((m) => !m.available);
+	assert.ok(unkeyed.unavailable_reason, 'says why');
+	for (const m of list.body.data) {
+		assert.ok(m.name && Array.isArray(m.modes) && Array.isArray(m.tags), m.slug);
+		assert.ok(m.from_credits > 0, m.slug);
+		assert.equal((await r.call('GET', api(`/models/${m.slug}`))).body.slug, m.slug);
+	}
+	const etag = list.headers.get('etag');
+	assert.equal((await r.fetch(api('/models'), { headers: { 'if-none-match': etag } })).status, 304);
+	const some = await r.call('GET', api('/models?available=true&mode=i2v'));
+	assert.ok(some.body.data.every((m) => m.available && m.modes.includes('i2v')));
+	assert.equal((await r.call('GET', api('/models/default'))).body.available, true);
+	problem(await r.call('GET', api('/models/no-such')), 404, 'unknown_model');
+});
+
+test('a paused provider makes its models unavailable, with its reason', async () => {
+	const [{ provider }] = await r.psql(`select distinct r.provider from model_routes r join models m on m.id = r.model_id where m.slug = 'demo-pixel'`);
+	await r.psql('select provider_pause($1, null, $2, null)', [provider, 'moving house']);
+	// Another instance says so (any sender but this one).
+	await r.redis.command('publish', 'reeld:catalogue', 'somebody');
+	await until('unavailable', async () => {
+		const m = await r.call('GET', api('/models/demo-pixel'));
+		return !m.body.available && m.body.unavailable_reason === 'moving house';
+	});
+	await r.psql('select provider_resume($1, null)', [provider]);
+	await r.redis.command('publish', 'reeld:catalogue', 'somebody');
+	await until('available', async () => (await r.call('GET', api('/models/demo-pixel'))).body.available);
+});
+
+test('estimate', async () => {
+	const ann = await r.user({ credits: 1 });
+	const model = (await r.call('GET', api('/models/demo-pixel'))).body;
+	const e = await ann.post('/estimate', { model: 'demo-pixel' });
+	assert.equal(e.status, 200, JSON.stringify(e.body));
+	assert.equal(e.body.breakdown.reduce((n, l) => n + l.credits, 0), e.body.credits);
+	assert.equal(e.body.balance, 1);
+	assert.equal(e.body.affordable, e.body.credits <= 1);
+	assert.deepEqual(e.body.credit_value, { amount_micro: 10000, currency: 'USD' });
+	assert.equal(e.body.spec.duration, model.capabilities.defaults.duration);
+	const longest = Math.max(...model.capabilities.durations);
+	const more = await ann.post('/estimate', { model: 'demo-pixel', duration: longest });
+	assert.ok(more.body.credits >= e.body.credits);
+	problem(await ann.post('/estimate', { model: 'nope' }), 422, 'unknown_model');
+	problem(await ann.post('/estimate', {}), 400, 'bad_input');
+	problem(await ann.post('/estimate', { model: 'demo-pixel', colour: 'red' }), 400, 'bad_input');
+	const bad = await ann.post('/estimate', { model: 'demo-pixel', duration: 3599 });
+	problem(bad, 422, 'unsupported_duration');
+	assert.equal(bad.body.errors[0].pointer, '#/duration');
+});
+
+test('an upload is a new image of ours', async () => {
+	const ann = await r.user();
+	const up = await upload(ann, png(64, 48), { purpose: 'start', name: '../../etc/pass"wd\u00e4.png' });
+	assert.equal(up.status, 201, JSON.stringify(up.body));
+	assert.equal(up.body.width, 64);
+	assert.equal(up.body.height, 48);
+	assert.equal(up.body.kind, 'start');
+	const got = await ann.fetch(up.body.url);
+	assert.equal(got.status, 200);
+	const bytes = Buffer.from(await got.arrayBuffer());
+	assert.equal(bytes.length, up.body.size_bytes);
+	assert.ok(!bytes.includes('secret-comment'), 'metadata is gone');
+	assert.equal(got.headers.get('content-type'), up.body.mime);
+	assert.equal(got.headers.get('etag'), `"${createHash('sha256').update(bytes).digest('hex')}"`);
+	assert.match(got.headers.get('cache-control'), /private.*immutable/);
+	assert.match(got.headers.get('content-security-policy'), /sandbox/);
+	const part = await ann.fetch(up.body.url, { headers: { range: 'bytes=0-9' } });
+	assert.equal(part.status, 206);
+	assert.deepEqual(Buffer.from(await part.arrayBuffer()), bytes.subarray(0, 10));
+	const again = await ann.fetch(up.body.url, { headers: { 'if-none-match': got.headers.get('etag') } });
+	assert.equal(again.status, 304);
+});
+
+test('uploads that are refused', async () => {
+	const ann = await r.user();
+	problem(await upload(ann, null, { purpose: 'start' }), 400, 'file_missing');
+	problem(await upload(ann, png(8, 8), { purpose: 'wallpaper' }), 422, 'bad_purpose');
+	problem(await upload(ann, Buffer.from('<html><script>alert(1)</script>'), { name: 'a.png' }), 415, 'media_type');
+	const broken = png(64, 48).subarray(0, 60);
+	const res = await upload(ann, broken);
+	assert.ok([415, 422].includes(res.status), JSON.stringify(res.body));
+	problem(await upload(ann, Buffer.alloc(10 * 1024 * 1024 + 1)), 413, 'image_too_large');
+	assert.equal((await ann.get('/assets')).body.data.length, 0);
+	assert.deepEqual((await ann.get('/storage/usage')).body.files, 0);
+});
+
+test('the storage quota of a user', async () => {
+	const ann = await r.user();
+	await r.psql(`insert into system_config (key, value, type) values ('storage_quota_bytes', '100', 'int')
+		on conflict (key) do update set value = excluded.value`);
+	await r.redis.command('publish', 'reeld:catalogue', 'somebody');
+	await until('quota', async () => (await ann.get('/storage/usage')).body.limit_bytes === 100);
+	problem(await upload(ann, png(64, 48)), 422, 'storage_quota');
+	await r.psql(`delete from system_config where key = 'storage_quota_bytes'`);
+	await r.redis.command('publish', 'reeld:catalogue', 'somebody');
+	await until('no quota', async () => (await ann.get('/storage/usage')).body.limit_bytes > 100);
+	assert.equal((await upload(ann, png(64, 48))).status, 201);
+});
+
+test('assets are their owner\'s', async () => {
+	const ann = await r.user();
+	const bob = await r.user();
+	const ids = [];
+	for (let i = 0; i < 3; i += 1) ids.push((await upload(ann, png(32 + i, 32))).body.id);
+	const first = await ann.get('/assets?limit=2');
+	assert.deepEqual(first.body.data.map((a) => a.id), [ids[2], ids[1]]);
+	assert.equal(first.body.has_more, true);
+	assert.match(first.headers.get('link'), /rel="next"/);
+	const rest = await ann.get(`/assets?limit=2&cursor=${first.body.next_cursor}`);
+	assert.deepEqual(rest.body.data.map((a) => a.id), [ids[0]]);
+	assert.equal(rest.body.next_cursor, null);
+	const next = /<([^>]+)>/.exec(first.headers.get('link'))[1];
+	assert.deepEqual((await (await ann.fetch(next)).json()).data.map((a) => a.id), [ids[0]]);
+	problem(await ann.get('/assets?cursor=zzz'), 400, 'bad_cursor');
+	problem(await ann.get('/assets?limit=1000'), 400, 'bad_input');
+
+	for (const user of [bob, r.admin]) {
+		problem(await user.get(`/assets/${ids[0]}`), 404, 'not_found');
+		problem(await user.get(`/assets/${ids[0]}/content`), 404, 'not_found');
+		problem(await user.delete(`/assets/${ids[0]}`), 404, 'not_found');
+	}
+	problem(await r.call('GET', api(`/assets/${ids[0]}/content`)), 401, 'unauthorized');
+	problem(await ann.get('/assets/not-an-id'), 404, 'not_found');
+	assert.equal((await bob.get('/assets')).body.data.length, 0);
+	assert.equal((await ann.delete(`/assets/${ids[0]}`)).status, 204);
+	problem(await ann.get(`/assets/${ids[0]}`), 404, 'not_found');
+	problem(await ann.delete(`/assets/${ids[0]}`), 404, 'not_found');
+});
+
+test('credits and the ledger', async () => {
+	const ann = await r.user({ credits: 500 });
+	for (const n of [10, -20, 30]) {
+		await r.psql(`select * from credit_adjust($1, $2, 'adjustment', $3, null, 'test', null)`, [ann.id, n, `t:${ann.id}:${n}`]);
+	}
+	const credits = await ann.get('/credits');
+	assert.equal(credits.body.balance, 520);
+	const all = [];
+	let cursor = '';
+	do {
+		const page = await ann.get(`/credits/ledger?limit=3${cursor}`);
+		assert.equal(page.status, 200);
+		all.push(...page.body.data);
+		cursor = page.body.next_cursor ? `&cursor=${page.body.next_cursor}` : null;
+	} while (cursor);
+	assert.deepEqual(all.map((e) => e.amount), [30, -20, 10, 500]);
+	assert.equal(all[0].balance_after, 520);
+	assert.deepEqual((await ann.get('/credits/ledger?type=bonus')).body.data.map((e) => e.amount), [500]);
+	const bob = await r.user({ credits: 0 });
+	assert.equal((await bob.get('/credits/ledger')).body.data.length, 0);
+});
+
+test('too often', async () => {
+	const other = await reeld({ env: { REELD_LIMITS_READ_PER_SECOND: '1', REELD_LIMITS_READ_BURST: '5' } });
+	const ann = await other.user();
+	const bob = await other.user();
+	const all = await Promise.all(Array.from({ length: 12 }, () => ann.get('/credits')));
+	const ok = all.filter((x) => x.status === 200).length;
+	assert.ok(ok >= 5 && ok < 12, `${ok} let in`);
+	const refused = all.find((x) => x.status === 429);
+	problem(refused, 429, 'rate_limited');
+	assert.ok(Number(refused.headers.get('retry-after')) >= 1);
+	assert.match(refused.headers.get('ratelimit'), /^"read";r=0;t=\d+$/);
+	assert.match(refused.headers.get('ratelimit-policy'), /^"read";q=5;w=5$/);
+	assert.equal((await bob.get('/credits')).status, 200, 'others are not held up');
+	let last;
+	for (let i = 0; i < 12; i += 1) last = await other.call('POST', api('/auth/link'), { json: { token: 'x' } });
+	problem(last, 429, 'rate_limited');
+});
+
+test('an address of admin.emails becomes admin at sign-in', async () => {
+	const other = await r.twin({ env: { ADMIN_EMAILS: 'someone@example.org, chief@example.org' } });
+	const ann = await r.user({ email: 'chief@example.org' });
+	const token = randomBytes(32).toString('base64url');
+	await r.psql('select login_link_create($1, $2, 3600)', [createHash('sha256').update(token).digest(), ann.id]);
+	const res = await other.call('POST', api('/auth/link'), { json: { token } });
+	assert.equal(res.body.role, 'admin');
+	// A right that changed in one instance is known in the other.
+	const cookie = res.headers.get('set-cookie').split(';')[0];
+	assert.equal((await r.call('GET', api('/me'), { headers: { cookie } })).body.role, 'admin');
+	assert.equal((await other.call('POST', api('/auth/logout'), { headers: { cookie, origin: other.url } })).status, 204);
+	await until('known here too', async () => (await r.call('GET', api('/me'), { headers: { cookie } })).status === 401, 5000);
+	await other.stop();
+});
