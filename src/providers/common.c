@@ -166,7 +166,8 @@ text_names_refusal(const char *text)
 	static const char *const signs[] = {"flagged as sensitive", "(E005)",
 	    "NSFW", "content policy", "content_policy", "moderation",
 	    "moderated", "safety filter", "safety system", "violates our",
-	    "violate our", "prohibited content", "Responsible AI"};
+	    "violate our", "sentinel_block", "prohibited content",
+	    "Responsible AI"};
 
 	for (size_t i = 0; text != NULL && i < nitems(signs); i++) {
 		if (strcasestr(text, signs[i]) != NULL)

@@ -132,5 +132,6 @@ extern const struct provider provider_fal, provider_worker, provider_manual;
 extern const struct provider provider_google;
 extern const struct provider provider_runway;
 extern const struct provider provider_replicate;
+extern const struct provider provider_openai;
 
 #endif

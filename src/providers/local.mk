@@ -153,3 +153,35 @@ EXTRA_DIST += \
 	tests/data/replicate/truncated.json \
 	tests/data/replicate/uploaded.json \
 	tests/data/replicate/uploaded_bad.json
+# openai
+libreeld_a_SOURCES += src/providers/openai.c
+UNIT_TESTS += tests/unit/test_openai
+EXTRA_DIST += \
+	tests/data/openai/bad_key.json \
+	tests/data/openai/bad_request.json \
+	tests/data/openai/cancelled.json \
+	tests/data/openai/done_error.json \
+	tests/data/openai/empty.json \
+	tests/data/openai/error.html \
+	tests/data/openai/expired.json \
+	tests/data/openai/failed.json \
+	tests/data/openai/failed_input.json \
+	tests/data/openai/failed_new.json \
+	tests/data/openai/failed_null.json \
+	tests/data/openai/failed_text.json \
+	tests/data/openai/filtered.json \
+	tests/data/openai/filtered_sentinel.json \
+	tests/data/openai/missing.json \
+	tests/data/openai/moderated.json \
+	tests/data/openai/new_status.json \
+	tests/data/openai/no_quota.json \
+	tests/data/openai/queued.json \
+	tests/data/openai/rate_limited.json \
+	tests/data/openai/running.json \
+	tests/data/openai/running_gateway.json \
+	tests/data/openai/submitted.json \
+	tests/data/openai/submitted_no_id.json \
+	tests/data/openai/submitted_task.json \
+	tests/data/openai/success.json \
+	tests/data/openai/success_url.json \
+	tests/data/openai/truncated.json

@@ -16,6 +16,7 @@ static const struct provider *const registry[] = {
     &provider_google,
     &provider_runway,
     &provider_replicate,
+    &provider_openai,
     &provider_worker,
     &provider_manual,
 };
