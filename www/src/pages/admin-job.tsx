@@ -82,7 +82,7 @@ export default function Job({ id = '' }: { id?: string }) {
 	const refund = refundLine(job);
 	return (
 		<AdminPage title={job.title || job.prompt.slice(0, 80) || 'Job'} end={<Badge status={job.status} />}>
-			<p class="row wrap muted small"><code class="break">{job.id}</code><span>{job.email ?? job.user?.email}</span>
+			<p class="row wrap muted small job-head"><code class="break">{job.id}</code><span>{job.email ?? job.user?.email}</span>
 				<span>{job.model_name} · {job.provider}</span><span>made <When time={job.created_at} /></span></p>
 			<div class="actions">
 				{(job.can?.cancel ?? !over) && <button class="ghost" type="button" onClick={() => setAsking('cancel')}><Icon name="ban" />Cancel</button>}

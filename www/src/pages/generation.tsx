@@ -165,59 +165,62 @@ export default function GenerationPage({ id = '' }: { id?: string }) {
 	return (
 		<div class="page">
 			<nav class="crumbs" aria-label="Breadcrumb"><a href="/history"><Icon name="arrow-left" size={16} />History</a></nav>
+			<div class="row generation-head">
+				<h1 class="grow prompt-title">{g.title || (g.prompt.length > 120 ? `${g.prompt.slice(0, 120)}…` : g.prompt) || g.model_name}</h1>
+				<button class="icon-button" type="button" aria-pressed={g.favourite} aria-label="Favourite" onClick={() => void favourite()}>
+					<Icon name="star" class={g.favourite ? 'filled' : ''} />
+				</button>
+			</div>
 			<div class="generation">
-				<div class="stack">
-					<div class="stage" style={{ aspectRatio: `${w} / ${h}`, '--ratio': String(w / h) } as never}>
-						{g.status === 'completed' && g.video_url
-							? <Player src={g.video_url} poster={g.thumbnail_url} title={g.title || g.prompt} width={w} height={h} />
-							: (
-								<div class={`stage-wait ${tone(g.status)}`}>
-									{over
-										? <Icon name={g.status === 'cancelled' ? 'ban' : g.status === 'failed' ? 'circle-x' : 'film'} size={40} />
-										: <span class="reel" aria-hidden="true"><i /><i /><i /></span>}
-									<p>{over && g.status === 'completed' ? 'The files of this video are gone.' : over ? 'No video' : stage(g)}</p>
-								</div>
-							)}
-					</div>
-					<section class="card stack" aria-label="About this video">
-						<div class="row wrap">
-							<h1 class="grow prompt-title">{g.title || (g.prompt.length > 90 ? `${g.prompt.slice(0, 90)}…` : g.prompt) || g.model_name}</h1>
-							<button class="icon-button" type="button" aria-pressed={g.favourite} aria-label="Favourite" onClick={() => void favourite()}>
-								<Icon name="star" class={g.favourite ? 'filled' : ''} />
-							</button>
-						</div>
-						{(g.title || g.prompt.length > 90) && <p class="prompt">{g.prompt}</p>}
-						<div class="actions">
-							{g.can?.download && <a class="button primary" href={`/api/v1/generations/${id}/download`} download><Icon name="download" />Download</a>}
-							{g.can?.retry && <button class={g.status === 'failed' ? 'primary' : 'ghost'} type="button" onClick={() => setAsking('retry')}><Icon name="rotate-cw" />Try again</button>}
-							{g.can?.cancel && <button class="ghost" type="button" onClick={() => setAsking('cancel')}><Icon name="ban" />Cancel</button>}
-							<Copy text={g.prompt}>Copy prompt</Copy>
-							{g.can?.delete && over && <button class="ghost" type="button" onClick={() => setAsking('delete')}><Icon name="trash-2" />Delete</button>}
-						</div>
-						<Facts g={g} />
-					</section>
+				<div class="stage" style={{ aspectRatio: `${w} / ${h}`, '--ratio': String(w / h) } as never}>
+					{g.status === 'completed' && g.video_url
+						? <Player src={g.video_url} poster={g.thumbnail_url} title={g.title || g.prompt} width={w} height={h} />
+						: (
+							<div class={`stage-wait ${tone(g.status)}`}>
+								{over
+									? <Icon name={g.status === 'cancelled' ? 'ban' : g.status === 'failed' ? 'circle-x' : 'film'} size={40} />
+									: <span class="reel" aria-hidden="true"><i /><i /><i /></span>}
+								<p>{over && g.status === 'completed' ? 'The files of this video are gone.' : over ? 'No video' : stage(g)}</p>
+							</div>
+						)}
 				</div>
-				<div class="stack">
+				<div class="stack side">
 					<section class="card stack" aria-labelledby="state">
 						<div class="row"><h2 id="state" class="section-title grow">Status</h2><Badge status={g.status} /></div>
 						{!over && <Now g={g} model={model} />}
-						{g.error && g.status !== 'completed' && (
+						{g.error && g.status !== 'completed' && g.status !== 'cancelled' && (
 							<div class="trouble" role="alert">
 								<Icon name="triangle-alert" />
 								<div>
 									<p><strong>{g.error.message}</strong></p>
-									<p class="small muted">{g.error.retryable ? 'Trying again may work.' : 'Change the prompt or settings before trying again.'} <code>{g.error.code}</code></p>
+									{g.status === 'failed' && <p class="small muted">{g.error.retryable ? 'Trying again may work.' : 'Change the prompt or settings before trying again.'} <code>{g.error.code}</code></p>}
 								</div>
 							</div>
 						)}
 						{refund && <p class="note good refund"><Icon name="coins" />{refund}</p>}
 						{g.status === 'completed' && <p class="muted small">Finished <When time={g.completed_at} />
 							{ms(g.completed_at) && ms(g.created_at) ? `, ${span(ms(g.completed_at)! - ms(g.created_at)!)} after the order` : ''}</p>}
+						{(g.can?.download || g.can?.retry || g.can?.cancel) && (
+							<div class="actions">
+								{g.can.download && <a class="button primary grow" href={`/api/v1/generations/${id}/download`} download><Icon name="download" />Download</a>}
+								{g.can.retry && <button class={g.status === 'failed' ? 'primary grow' : 'ghost grow'} type="button" onClick={() => setAsking('retry')}><Icon name="rotate-cw" />Try again</button>}
+								{g.can.cancel && <button class="ghost grow" type="button" onClick={() => setAsking('cancel')}><Icon name="ban" />Cancel</button>}
+							</div>
+						)}
 						<Timeline events={events} created={g.created_at} over={over} />
 						{g.parent_id && <p class="small"><a href={`/generations/${g.parent_id}`}>{g.relation === 'retry' ? 'Tried again from an earlier one' : 'Made from an earlier one'}</a></p>}
 					</section>
 					<ReceiptCard receipt={receipt} g={g} />
 				</div>
+				<section class="card stack about" aria-labelledby="about">
+					<h2 id="about" class="section-title">Details</h2>
+					{(g.title || g.prompt.length > 120) && <p class="prompt">{g.prompt}</p>}
+					<Facts g={g} />
+					<div class="actions">
+						<Copy text={g.prompt}>Copy prompt</Copy>
+						{g.can?.delete && over && <button class="ghost" type="button" onClick={() => setAsking('delete')}><Icon name="trash-2" />Delete</button>}
+					</div>
+				</section>
 			</div>
 			<Confirm open={asking === 'cancel'} onClose={() => setAsking(null)} title="Cancel this video?" action="Cancel the video" danger run={cancel}>
 				<p>{cancelText(g, model)}</p>
