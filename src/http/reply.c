@@ -270,7 +270,7 @@ problem_new(struct http_call *call, const struct err *errs, size_t count)
 	json_set_text(problem, "detail",
 	    clean && err->msg[0] != '\0' ? err->msg : err_title(err->code));
 	/* a target that was refused may hold anything: not echoed */
-	if (call->url.path != call->target)
+	if (call->url.path != call->target && call->url.path[0] != '\0')
 		json_set_text(problem, "instance", call->url.path);
 	json_set_text(problem, "code", code);
 	json_set_text(problem, "request_id", http_request_id(call));

@@ -115,7 +115,7 @@ url_parse(const char *target, size_t len, char *memory, struct url *out,
 
 	out->n_segments = 0;
 	out->n_query = 0;
-	out->path = path;
+	out->path = ""; /* until it is whole: a refusal must not show rubbish */
 	/* The joined path comes first; its parts are decoded behind it. */
 	memory += (end - target) + 1;
 	for (;;) {
@@ -135,6 +135,7 @@ url_parse(const char *target, size_t len, char *memory, struct url *out,
 		at = slash + 1;
 	}
 	*walk = '\0';
+	out->path = path;
 	if (mark != NULL &&
 	    !parse_query(mark + 1, target + len - mark - 1, memory, out))
 		return err_set_name(err, ERR_BAD_INPUT, "bad_query",
