@@ -142,6 +142,7 @@ const struct conf_provider_name conf_provider_names[] = {
     {"edenai", "EDENAI_API_KEY"},
     {"openai", NULL},
     {"luma", NULL},
+    {"luma_dream", NULL},
     {"kling", NULL},
     {"minimax", NULL},
     {"comfyui", NULL},
