@@ -133,5 +133,7 @@ extern const struct provider provider_google;
 extern const struct provider provider_runway;
 extern const struct provider provider_replicate;
 extern const struct provider provider_openai;
+extern const struct provider provider_luma;
+extern const struct provider provider_luma_dream;
 
 #endif

@@ -185,3 +185,57 @@ EXTRA_DIST += \
 	tests/data/openai/success.json \
 	tests/data/openai/success_url.json \
 	tests/data/openai/truncated.json
+# luma
+libreeld_a_SOURCES += src/providers/luma.c
+UNIT_TESTS += tests/unit/test_luma
+EXTRA_DIST += \
+	tests/data/luma/bad_key.json \
+	tests/data/luma/busy.json \
+	tests/data/luma/done_moderated.json \
+	tests/data/luma/empty.json \
+	tests/data/luma/error.html \
+	tests/data/luma/expired.json \
+	tests/data/luma/failed.json \
+	tests/data/luma/failed_new.json \
+	tests/data/luma/failed_null.json \
+	tests/data/luma/filtered.json \
+	tests/data/luma/filtered_text.json \
+	tests/data/luma/invalid.json \
+	tests/data/luma/lost_output.json \
+	tests/data/luma/moderated.json \
+	tests/data/luma/new_status.json \
+	tests/data/luma/no_budget.json \
+	tests/data/luma/no_credit.json \
+	tests/data/luma/no_video.json \
+	tests/data/luma/queued.json \
+	tests/data/luma/rate_limited.json \
+	tests/data/luma/running.json \
+	tests/data/luma/submitted.json \
+	tests/data/luma/submitted_no_id.json \
+	tests/data/luma/success.json \
+	tests/data/luma/too_large.json \
+	tests/data/luma/truncated.json
+# luma_dream
+libreeld_a_SOURCES += src/providers/luma_dream.c
+UNIT_TESTS += tests/unit/test_luma_dream
+EXTRA_DIST += \
+	tests/data/luma_dream/bad_key.json \
+	tests/data/luma_dream/done_moderated.json \
+	tests/data/luma_dream/empty.json \
+	tests/data/luma_dream/error.html \
+	tests/data/luma_dream/expired.json \
+	tests/data/luma_dream/failed.json \
+	tests/data/luma_dream/failed_null.json \
+	tests/data/luma_dream/filtered.json \
+	tests/data/luma_dream/invalid.json \
+	tests/data/luma_dream/moderated.json \
+	tests/data/luma_dream/new_status.json \
+	tests/data/luma_dream/no_credit.json \
+	tests/data/luma_dream/no_video.json \
+	tests/data/luma_dream/queued.json \
+	tests/data/luma_dream/rate_limited.json \
+	tests/data/luma_dream/running.json \
+	tests/data/luma_dream/submitted.json \
+	tests/data/luma_dream/submitted_no_id.json \
+	tests/data/luma_dream/success.json \
+	tests/data/luma_dream/truncated.json

@@ -17,6 +17,8 @@ static const struct provider *const registry[] = {
     &provider_runway,
     &provider_replicate,
     &provider_openai,
+    &provider_luma,
+    &provider_luma_dream,
     &provider_worker,
     &provider_manual,
 };
