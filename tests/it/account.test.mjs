@@ -2,6 +2,10 @@
 // sign-in links, sessions, models, estimates, uploads, assets, credits.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join, relative } from 'node:path';
 import test from 'node:test';
 import { deflateSync } from 'node:zlib';
 import { reeld, until } from './env.mjs';
@@ -354,6 +358,50 @@ test('assets are their owner\'s', async () => {
 	assert.equal((await ann.delete(`/assets/${ids[0]}`)).status, 204);
 	problem(await ann.get(`/assets/${ids[0]}`), 404, 'not_found');
 	problem(await ann.delete(`/assets/${ids[0]}`), 404, 'not_found');
+});
+
+test('a hang-up at any moment of an upload leaves no file without its row', async () => {
+	const ann = await r.user();
+	const image = png(400, 300);
+	const head = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n';
+	const body = Buffer.concat([Buffer.from(head), image, Buffer.from('\r\n--x--\r\n')]);
+	const one = (i) => new Promise((done, fail) => {
+		const socket = connect(r.port, '127.0.0.1', () => {
+			socket.write(`POST ${api('/uploads')} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ann.key}\r\n`
+				+ `Content-Type: multipart/form-data; boundary=x\r\nContent-Length: ${body.length}\r\n\r\n`);
+			socket.write(body);
+			setTimeout(() => socket.destroy(), i);
+		});
+		socket.on('error', fail);
+		socket.on('close', done);
+		socket.resume();
+	});
+	for (let i = 0; i < 40; i += 1) await one(i);
+	const files = (dir) => (existsSync(dir) ? readdirSync(dir, { recursive: true, withFileTypes: true }).filter((e) => e.isFile()) : []);
+	await until('what is on disk has rows', async () => {
+		const rows = await r.psql(`select key from assets where kind in ('start', 'end', 'reference')`);
+		const keys = rows.map((x) => x.key).sort();
+		const found = files(join(r.dir, 'files', 'images')).map((e) => relative(join(r.dir, 'files'), join(e.parentPath ?? e.path, e.name))).sort();
+		return JSON.stringify(keys) === JSON.stringify(found)
+			&& files(join(r.dir, 'files', 'tmp')).filter((e) => e.name.startsWith('upload-')).length === 0;
+	});
+	assert.equal((await upload(ann, image)).status, 201, 'and it still works');
+});
+
+test('a hang-up while the caller is looked up', async () => {
+	const users = await Promise.all(Array.from({ length: 5 }, () => r.user()));
+	for (let i = 0; i < 40; i += 1) {
+		const socket = connect(r.port, '127.0.0.1');
+		const gone = once(socket, 'close');
+		await once(socket, 'connect');
+		// Nobody has looked up this user's key yet, or the last one hung up.
+		socket.write(`GET ${api('/me')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${users[i % 5].key}\r\n\r\n`);
+		if (i % 2) await new Promise(setImmediate);
+		socket.destroy();
+		await gone;
+	}
+	const all = await Promise.all(users.flatMap((u) => [u.get('/me'), u.get('/me')]));
+	assert.ok(all.every((x) => x.status === 200));
 });
 
 test('credits and the ledger', async () => {
