@@ -458,3 +458,32 @@ test('an address of admin.emails becomes admin at sign-in', async () => {
 	await until('known here too', async () => (await r.call('GET', api('/me'), { headers: { cookie } })).status === 401, 5000);
 	await other.stop();
 });
+
+test('without its database it says so, and goes on when it is back', async () => {
+	const other = await reeld({ own_pg: true });
+	const ann = await other.user();
+	const bob = await other.user();
+	assert.equal((await ann.get('/me')).status, 200);
+	await other.pg.kill9();
+	for (const user of [ann, bob]) {
+		const res = await user.get('/credits');
+		assert.equal(res.status, 503, JSON.stringify(res.body));
+		assert.match(res.body.code, /^db_(unavailable|unknown|busy)$/);
+		assert.equal(res.body.retryable, true);
+	}
+	// What is in memory is still served.
+	assert.equal((await other.call('GET', api('/models'))).status, 200);
+	await other.pg.up();
+	await until('back', async () => (await bob.get('/credits')).status === 200);
+	assert.equal((await ann.get('/credits')).status, 200);
+});
+
+test('without Redis a revoked key still ends here at once', async () => {
+	const other = await reeld();
+	await other.redis.kill9();
+	const ann = await other.user({ scopes: 'admin,read' });
+	const { body } = await ann.get('/keys');
+	assert.equal((await ann.delete(`/keys/${body.data[0].id}`)).status, 204);
+	problem(await ann.get('/me'), 401, 'invalid_token');
+	await other.redis.up();
+});
