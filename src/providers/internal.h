@@ -135,5 +135,6 @@ extern const struct provider provider_replicate;
 extern const struct provider provider_openai;
 extern const struct provider provider_luma;
 extern const struct provider provider_luma_dream;
+extern const struct provider provider_minimax;
 
 #endif

@@ -239,3 +239,44 @@ EXTRA_DIST += \
 	tests/data/luma_dream/submitted_no_id.json \
 	tests/data/luma_dream/success.json \
 	tests/data/luma_dream/truncated.json
+# minimax
+libreeld_a_SOURCES += src/providers/minimax.c
+UNIT_TESTS += tests/unit/test_minimax
+EXTRA_DIST += \
+	tests/data/minimax/bad_key.json \
+	tests/data/minimax/bad_key_2049.json \
+	tests/data/minimax/bad_params.json \
+	tests/data/minimax/empty.json \
+	tests/data/minimax/error.html \
+	tests/data/minimax/expired.json \
+	tests/data/minimax/failed.json \
+	tests/data/minimax/failed_params.json \
+	tests/data/minimax/file.json \
+	tests/data/minimax/file_empty.json \
+	tests/data/minimax/filtered.json \
+	tests/data/minimax/internal.json \
+	tests/data/minimax/new_status.json \
+	tests/data/minimax/no_credit.json \
+	tests/data/minimax/no_file.json \
+	tests/data/minimax/preparing.json \
+	tests/data/minimax/queued.json \
+	tests/data/minimax/rate_limited.json \
+	tests/data/minimax/refused_input.json \
+	tests/data/minimax/running.json \
+	tests/data/minimax/submitted.json \
+	tests/data/minimax/submitted_no_id.json \
+	tests/data/minimax/submitted_number.json \
+	tests/data/minimax/submitted_odd.json \
+	tests/data/minimax/submitted_v2.json \
+	tests/data/minimax/success.json \
+	tests/data/minimax/success_number.json \
+	tests/data/minimax/truncated.json \
+	tests/data/minimax/v2_cancelled.json \
+	tests/data/minimax/v2_error.json \
+	tests/data/minimax/v2_failed.json \
+	tests/data/minimax/v2_filtered.json \
+	tests/data/minimax/v2_moderated.json \
+	tests/data/minimax/v2_no_video.json \
+	tests/data/minimax/v2_queued.json \
+	tests/data/minimax/v2_running.json \
+	tests/data/minimax/v2_success.json

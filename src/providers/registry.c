@@ -19,6 +19,7 @@ static const struct provider *const registry[] = {
     &provider_openai,
     &provider_luma,
     &provider_luma_dream,
+    &provider_minimax,
     &provider_worker,
     &provider_manual,
 };
