@@ -136,5 +136,6 @@ extern const struct provider provider_openai;
 extern const struct provider provider_luma;
 extern const struct provider provider_luma_dream;
 extern const struct provider provider_minimax;
+extern const struct provider provider_modelslab;
 
 #endif

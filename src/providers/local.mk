@@ -280,3 +280,29 @@ EXTRA_DIST += \
 	tests/data/minimax/v2_queued.json \
 	tests/data/minimax/v2_running.json \
 	tests/data/minimax/v2_success.json
+# modelslab
+libreeld_a_SOURCES += src/providers/modelslab.c
+UNIT_TESTS += tests/unit/test_modelslab
+EXTRA_DIST += \
+	tests/data/modelslab/bad_key.json \
+	tests/data/modelslab/busy.json \
+	tests/data/modelslab/error.html \
+	tests/data/modelslab/failed.json \
+	tests/data/modelslab/failed_silent.json \
+	tests/data/modelslab/filtered.json \
+	tests/data/modelslab/filtered_messege.json \
+	tests/data/modelslab/invalid.json \
+	tests/data/modelslab/new_status.json \
+	tests/data/modelslab/no_credit.json \
+	tests/data/modelslab/processing.json \
+	tests/data/modelslab/server.json \
+	tests/data/modelslab/submitted.json \
+	tests/data/modelslab/submitted_no_id.json \
+	tests/data/modelslab/submitted_success.json \
+	tests/data/modelslab/submitted_text_id.json \
+	tests/data/modelslab/success.json \
+	tests/data/modelslab/success_empty.json \
+	tests/data/modelslab/success_proxy.json \
+	tests/data/modelslab/success_text.json \
+	tests/data/modelslab/truncated.json \
+	tests/data/modelslab/webhook.json

@@ -20,6 +20,7 @@ static const struct provider *const registry[] = {
     &provider_luma,
     &provider_luma_dream,
     &provider_minimax,
+    &provider_modelslab,
     &provider_worker,
     &provider_manual,
 };
