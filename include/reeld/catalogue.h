@@ -88,8 +88,9 @@ catalogue_list(const struct catalogue *cat, size_t *n);
 /* A usable route of the best priority, by weight; NULL when there is none. */
 const struct catalogue_route *
 catalogue_pick_route(const struct catalogue_model *model);
-/* Completed and failed generations and average seconds of 7 days; NULL when
- * there were none.  The caller owns it. */
+/* Of 7 days: "generations" that ended, "success_rate" (0..1), "average_s" and
+ * "median_s" of the completed ones.  NULL when there were none.  The caller owns
+ * it. */
 struct json_object *
 catalogue_stats(const struct catalogue *cat, const char *slug);
 /* {"data":[...]} of the active models with "stats", serialised once per

@@ -58,6 +58,9 @@ select * from model_put($1);
 select model, count(*) filter (where status = 'completed') as completed,
 	count(*) filter (where status = 'failed') as failed,
 	avg(extract(epoch from completed_at - started_at)) filter
-	(where status = 'completed')::real as average_s
+	(where status = 'completed')::real as average_s,
+	(percentile_cont(0.5) within group (order by
+	extract(epoch from completed_at - started_at)) filter
+	(where status = 'completed'))::real as median_s
 from generations where status in ('completed', 'failed')
 	and created_at > now() - $1::interval group by model;

@@ -31,6 +31,16 @@ list_drop(struct catalogue *self)
 }
 
 static void
+set_num(struct json_object *item, const char *name, const struct pg_rows *rows,
+    int row)
+{
+	if (pg_null(rows, row, name))
+		json_set_null(item, name);
+	else
+		json_set_num(item, name, pg_num_f(rows, row, name));
+}
+
+static void
 on_stats(const struct pg_rows *rows, const struct err *err, void *arg)
 {
 	struct catalogue *self = arg;
@@ -51,11 +61,8 @@ on_stats(const struct pg_rows *rows, const struct err *err, void *arg)
 		json_set_int(item, "generations", all);
 		json_set_num(item, "success_rate",
 		    all > 0 ? (double)done / (double)all : 0);
-		if (pg_null(rows, i, "average_s"))
-			json_set_null(item, "average_s");
-		else
-			json_set_num(
-			    item, "average_s", pg_num_f(rows, i, "average_s"));
+		set_num(item, "average_s", rows, i);
+		set_num(item, "median_s", rows, i);
 		json_set_obj(self->stats, pg_text(rows, i, "model"), &item);
 	}
 	list_drop(self);

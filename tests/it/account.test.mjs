@@ -239,6 +239,7 @@ test('models', async () => {
 		assert.equal((await r.call('GET', api(`/models/${m.slug}`))).body.slug, m.slug);
 	}
 	const etag = list.headers.get('etag');
+	assert.equal(demo.stats, null, 'nothing has run yet');
 	assert.equal((await r.fetch(api('/models'), { headers: { 'if-none-match': etag } })).status, 304);
 	const some = await r.call('GET', api('/models?available=true&mode=i2v'));
 	assert.ok(some.body.data.every((m) => m.available && m.modes.includes('i2v')));
