@@ -37,6 +37,18 @@ http_handler_fn api_worker_register, api_worker_heartbeat, api_worker_claim;
 http_handler_fn api_worker_start, api_worker_progress, api_worker_complete;
 http_handler_fn api_worker_fail, api_worker_callback;
 http_handler_fn api_worker_upload, api_worker_input;
+/* hooks.c */
+http_handler_fn api_hooks;
+/* admin_*.c */
+http_handler_fn api_admin_overview, api_admin_queues, api_admin_queue_pause;
+http_handler_fn api_admin_queue_resume, api_admin_workers;
+http_handler_fn api_admin_worker_drain;
+http_handler_fn api_admin_jobs, api_admin_job, api_admin_job_cancel;
+http_handler_fn api_admin_job_retry, api_admin_jobs_bulk;
+http_handler_fn api_admin_review_resolve;
+http_handler_fn api_admin_users, api_admin_users_create;
+http_handler_fn api_admin_users_patch, api_admin_users_credits;
+http_handler_fn api_admin_audit_log, api_admin_audit_ledger;
 /* ops.c, metrics.c */
 http_handler_fn api_livez, api_readyz, api_version, api_metrics;
 

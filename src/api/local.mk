@@ -18,4 +18,7 @@ libreeld_a_SOURCES += src/api/act.c src/api/act.h src/api/view.c \
 	src/api/live_snapshot.c src/api/worker.c src/api/worker.h \
 	src/api/worker_job.c src/api/worker_files.c src/api/ops.c \
 	src/api/metrics.c src/api/metrics.h \
-	src/api/metrics_http.c src/api/metrics_process.c
+	src/api/metrics_http.c src/api/metrics_process.c \
+	src/api/hooks.c src/api/admin.h src/api/admin_audit.c \
+	src/api/admin_overview.c src/api/admin_jobs.c \
+	src/api/admin_bulk.c src/api/admin_users.c

@@ -16,6 +16,7 @@
 #define ADMIN .role = ROLE_ADMIN, .scope = "admin"
 #define WORKER USER("worker"), .flags = AUTH_JOB_TOKEN | AUTH_LIMIT_NONE
 #define PROBE ANYONE, .flags = AUTH_LIMIT_NONE | HTTP_NO_LOG
+#define ADMIN_API API "/admin"
 #define GENERATION API "/generations/{id}"
 #define WORKER_JOB API "/worker/jobs/{attempt}"
 #define ONE_MIB (1 << 20)
@@ -102,6 +103,42 @@ static const struct http_route routes[] = {
     {HTTP_GET, WORKER_JOB "/input/{which}", api_worker_input, WORKER},
     {HTTP_POST, "/functions/v1/job-callback", api_worker_callback, WORKER,
 	.body = JSON},
+
+    /* providers call back: the token in the path is the credential */
+    {HTTP_POST, "/hooks/{provider}/{attempt}/{token}", api_hooks, ANYONE,
+	.body = HTTP_BODY_RAW, .max_body = ONE_MIB, .flags = AUTH_LIMIT_NONE},
+
+    /* operators */
+    {HTTP_GET, ADMIN_API "/overview", api_admin_overview, OPERATOR},
+    {HTTP_GET, ADMIN_API "/jobs", api_admin_jobs, OPERATOR},
+    {HTTP_POST, ADMIN_API "/jobs/bulk", api_admin_jobs_bulk, OPERATOR,
+	.body = JSON},
+    {HTTP_GET, ADMIN_API "/jobs/{id}", api_admin_job, OPERATOR},
+    {HTTP_POST, ADMIN_API "/jobs/{id}/retry", api_admin_job_retry, OPERATOR,
+	.body = JSON, .flags = HTTP_BODY_OPTIONAL},
+    {HTTP_POST, ADMIN_API "/jobs/{id}/cancel", api_admin_job_cancel, OPERATOR,
+	.body = JSON, .flags = HTTP_BODY_OPTIONAL},
+    {HTTP_GET, ADMIN_API "/queues", api_admin_queues, OPERATOR},
+    {HTTP_POST, ADMIN_API "/queues/{provider}/pause", api_admin_queue_pause,
+	OPERATOR, .body = JSON, .flags = HTTP_BODY_OPTIONAL},
+    {HTTP_POST, ADMIN_API "/queues/{provider}/resume", api_admin_queue_resume,
+	OPERATOR, .body = JSON, .flags = HTTP_BODY_OPTIONAL},
+    {HTTP_GET, ADMIN_API "/workers", api_admin_workers, OPERATOR},
+    {HTTP_POST, ADMIN_API "/workers/{id}/drain", api_admin_worker_drain,
+	OPERATOR, .body = JSON, .flags = HTTP_BODY_OPTIONAL},
+
+    /* admins: people and money */
+    {HTTP_GET, ADMIN_API "/users", api_admin_users, ADMIN},
+    {HTTP_POST, ADMIN_API "/users", api_admin_users_create, ADMIN,
+	.body = JSON},
+    {HTTP_PATCH, ADMIN_API "/users/{id}", api_admin_users_patch, ADMIN,
+	.body = JSON},
+    {HTTP_POST, ADMIN_API "/users/{id}/credits", api_admin_users_credits, ADMIN,
+	.body = JSON},
+    {HTTP_POST, ADMIN_API "/review/{id}/resolve", api_admin_review_resolve,
+	ADMIN, .body = JSON},
+    {HTTP_GET, ADMIN_API "/audit/ledger", api_admin_audit_ledger, ADMIN},
+    {HTTP_GET, ADMIN_API "/audit-log", api_admin_audit_log, ADMIN},
 
     /* operations */
     {HTTP_GET, "/livez", api_livez, PROBE},
