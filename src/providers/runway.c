@@ -24,7 +24,7 @@
 #define VERSION "2024-11-06"
 enum {
 	DATA_URI_MAX = 5000000,
-	PROMPT_MAX = 1000, /* of Runway's own models, in UTF-16 units */
+	PROMPT_MAX = 1000, /* of gen4* and veo3*, in UTF-16 units */
 	LINK_LIFETIME_MS = 24 * 3600 * 1000,
 	MICRO_USD_PER_CREDIT = 10000
 };
@@ -271,7 +271,9 @@ runway_submit(
 	if (!image && str_eq(job->endpoint, "gen4_turbo"))
 		return err_set_name(err, ERR_INVALID, "image_required",
 		    "This model needs a start image");
-	if (str_starts(job->endpoint, "gen4") && job->spec->prompt != NULL &&
+	if ((str_starts(job->endpoint, "gen4") ||
+		str_starts(job->endpoint, "veo3")) &&
+	    job->spec->prompt != NULL &&
 	    utf16_units(job->spec->prompt) > PROMPT_MAX)
 		return err_set_name(err, ERR_INVALID, "prompt_too_long",
 		    "The prompt is too long for this model");
@@ -307,7 +309,6 @@ runway_submitted(const struct provider_job *job,
 	else {
 		verdict_set_text(&out->provider_id, id);
 		out->state = PROVIDER_QUEUED;
-		/* Uploaded images have done their service. */
 		out->refs = json_new();
 	}
 	json_free(&body);

@@ -231,6 +231,12 @@ TEST(prompt_is_counted_as_they_do)
 	buf_putc(&prompt, '!');
 	spec.prompt = buf_take(&prompt, NULL);
 	check_request(&provider_runway, SUBMIT, &job, "error prompt_too_long");
+	job.endpoint = "veo3.1_fast";
+	check_request(&provider_runway, SUBMIT, &job, "error prompt_too_long");
+	job.endpoint = "wan3";
+	text = request_text(&provider_runway, SUBMIT, &job);
+	CHECK(str_starts(text, "POST "));
+	free(text);
 	spec_fini(&spec);
 }
 
