@@ -7,6 +7,7 @@ libreeld_a_SOURCES += src/providers/registry.c src/providers/common.c \
 EXTRA_DIST += src/providers/README.md
 UNIT_TESTS += tests/unit/test_catalogue_seed
 UNIT_TESTS += tests/unit/test_provider_encode
+UNIT_TESTS += tests/unit/test_provider_hostile
 EXTRA_DIST += tests/unit/provider_unit.h
 UNIT_TESTS += tests/unit/test_fal
 EXTRA_DIST += \
