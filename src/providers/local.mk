@@ -307,3 +307,33 @@ EXTRA_DIST += \
 	tests/data/modelslab/success_text.json \
 	tests/data/modelslab/truncated.json \
 	tests/data/modelslab/webhook.json
+# edenai
+libreeld_a_SOURCES += src/providers/edenai.c
+UNIT_TESTS += tests/unit/test_edenai
+EXTRA_DIST += \
+	tests/data/edenai/error.html \
+	tests/data/edenai/error_400.json \
+	tests/data/edenai/error_401.json \
+	tests/data/edenai/error_402.json \
+	tests/data/edenai/error_422.json \
+	tests/data/edenai/error_429.json \
+	tests/data/edenai/error_451.json \
+	tests/data/edenai/error_policy.json \
+	tests/data/edenai/fail.json \
+	tests/data/edenai/filtered.json \
+	tests/data/edenai/new_status.json \
+	tests/data/edenai/processing.json \
+	tests/data/edenai/submitted.json \
+	tests/data/edenai/submitted_fail.json \
+	tests/data/edenai/submitted_no_id.json \
+	tests/data/edenai/success.json \
+	tests/data/edenai/success_empty.json \
+	tests/data/edenai/success_video_url.json \
+	tests/data/edenai/truncated.json \
+	tests/data/edenai/v2_failed.json \
+	tests/data/edenai/v2_finished.json \
+	tests/data/edenai/v2_finished_failed.json \
+	tests/data/edenai/v2_finished_nothing.json \
+	tests/data/edenai/v2_finished_provider.json \
+	tests/data/edenai/v2_processing.json \
+	tests/data/edenai/webhook.json

@@ -21,6 +21,7 @@ static const struct provider *const registry[] = {
     &provider_luma_dream,
     &provider_minimax,
     &provider_modelslab,
+    &provider_edenai,
     &provider_worker,
     &provider_manual,
 };
