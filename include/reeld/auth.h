@@ -110,6 +110,8 @@ struct auth_opts {
 
 /* Copies opts; the modules in it outlive auth. */
 struct auth *auth_new(struct loop *loop, const struct auth_opts *opts);
+/* After a reload: rates, lengths of sessions and admin_emails of opts. */
+void auth_settings(struct auth *auth, const struct auth_opts *opts);
 void auth_free(struct auth *auth); /* NULL is fine; after the http server */
 
 /* The http gate's work. */

@@ -81,6 +81,24 @@ auth_changed_session(struct auth *auth, const char *session)
 		live_revoke_session(auth->live, session);
 }
 
+void
+auth_settings(struct auth *self, const struct auth_opts *opts)
+{
+	free(self->admin_emails);
+	self->admin_emails =
+	    xstrdup(opts->admin_emails != NULL ? opts->admin_emails : "");
+	self->session_s = opts->session_days * 86400;
+	self->session_idle_s = opts->session_idle_days * 86400;
+	self->rates[LIMIT_READ] =
+	    limit_rate_of("read", opts->read_per_second, 1, opts->read_burst);
+	self->rates[LIMIT_SUBMIT] = limit_rate_of(
+	    "submit", opts->submit_per_minute, 60, opts->submit_burst);
+	self->rates[LIMIT_UPLOAD] = limit_rate_of("upload",
+	    opts->upload_per_hour, 3600, (opts->upload_per_hour + 3) / 4);
+	self->rates[LIMIT_LOGIN] = limit_rate_of("login", LOGINS, 60, LOGINS);
+	self->rates[LIMIT_WRONG] = limit_rate_of("wrong", WRONG, 60, WRONG);
+}
+
 struct auth *
 auth_new(struct loop *loop, const struct auth_opts *opts)
 {
@@ -94,20 +112,9 @@ auth_new(struct loop *loop, const struct auth_opts *opts)
 	self->instance = xstrdup(opts->instance != NULL ? opts->instance : "");
 	self->public_url =
 	    xstrdup(opts->public_url != NULL ? opts->public_url : "");
-	self->admin_emails =
-	    xstrdup(opts->admin_emails != NULL ? opts->admin_emails : "");
-	self->session_s = opts->session_days * 86400;
-	self->session_idle_s = opts->session_idle_days * 86400;
 	hmac_sha256(opts->secret, opts->secret_len, purpose, sizeof purpose - 1,
 	    self->ip_key);
-	self->rates[LIMIT_READ] =
-	    limit_rate_of("read", opts->read_per_second, 1, opts->read_burst);
-	self->rates[LIMIT_SUBMIT] = limit_rate_of(
-	    "submit", opts->submit_per_minute, 60, opts->submit_burst);
-	self->rates[LIMIT_UPLOAD] = limit_rate_of("upload",
-	    opts->upload_per_hour, 3600, (opts->upload_per_hour + 3) / 4);
-	self->rates[LIMIT_LOGIN] = limit_rate_of("login", LOGINS, 60, LOGINS);
-	self->rates[LIMIT_WRONG] = limit_rate_of("wrong", WRONG, 60, WRONG);
+	auth_settings(self, opts);
 	self->limits = limit_table_new();
 	self->cache = cache_new();
 	if (self->redis != NULL)

@@ -86,11 +86,16 @@ cache_drop(struct cache *cache, const char *user, const char *session)
 	struct entry *entry, *next;
 
 	HASH_ITER (hh, cache->entries, entry, next) {
-		if (entry->who == NULL)
-			continue;
-		if ((user != NULL && strcmp(entry->who->who.user, user) == 0) ||
-		    (session != NULL &&
-			strcmp(entry->who->who.session, session) == 0))
+		const struct identity *who =
+		    entry->who != NULL ? &entry->who->who : NULL;
+
+		/* A user who is let in again has credentials that were
+		 * nobody's: whose they are is not known here. */
+		if (who == NULL
+			? user != NULL
+			: (user != NULL && strcmp(who->user, user) == 0) ||
+			    (session != NULL &&
+				strcmp(who->session, session) == 0))
 			entry_free(cache, entry);
 	}
 }

@@ -173,7 +173,8 @@ on_gone(void *arg)
 	free(self);
 }
 
-/* Guessing credentials is slowed down by address. */
+/* Guessing credentials is slowed down by address.  The same wrong one again
+ * is no guess and costs no statement, so it does not count. */
 static void
 count_wrong(struct auth *auth, const struct http_call *call)
 {
@@ -259,7 +260,6 @@ known_or_ask(struct auth *auth, struct http_call *call,
 		return admit(auth, call, who);
 	case CACHE_NOBODY:
 		auth->stats.hits++;
-		count_wrong(auth, call);
 		return nobody(auth, call, cookie);
 	case CACHE_MISS:
 		break;

@@ -14,8 +14,9 @@
 #include "reeld/mem.h"
 #include "reeld/pg.h"
 
-/* How long it is remembered that a credential is nobody's. */
-enum { NOBODY_MS = 5000 };
+/* How long it is remembered that a credential is nobody's: long enough that a
+ * forgotten client with a dead key costs next to nothing. */
+enum { NOBODY_MS = AUTH_CACHE_MS };
 
 struct lookup_wait {
 	struct lookup *lookup;

@@ -188,7 +188,11 @@ TEST(the_cache_forgets_by_age_and_by_name)
 	CHECK_INT(cache_get(cache, b, 50, &found), ==, CACHE_NOBODY);
 	CHECK_INT(cache_get(cache, b, 100, &found), ==, CACHE_MISS);
 	CHECK_INT(cache_get(cache, c, 0, &found), ==, CACHE_MISS);
-	cache_drop(cache, "bob", "s2");
+	cache_put(cache, b, NULL, 0, 100);
+	cache_drop(cache, NULL, "s2");
+	CHECK_INT(cache_get(cache, b, 0, &found), ==, CACHE_NOBODY);
+	cache_drop(cache, "bob", NULL); /* perhaps b was his */
+	CHECK_INT(cache_get(cache, b, 0, &found), ==, CACHE_MISS);
 	CHECK_INT(cache_get(cache, a, 0, &found), ==, CACHE_FOUND);
 	cache_drop(cache, NULL, "s1");
 	CHECK_INT(cache_get(cache, a, 0, &found), ==, CACHE_MISS);
