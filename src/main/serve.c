@@ -190,6 +190,30 @@ start_http(struct server *self, const char *port_file, struct err *err)
 	    process_write_port(port_file, http_server_port(app->http), err);
 }
 
+static struct auth_opts
+auth_opts_of(const struct server *self)
+{
+	const struct conf *conf = self->conf;
+
+	return (struct auth_opts){
+	    .pg = self->app.pg_engine,
+	    .redis = self->app.redis,
+	    .instance = self->process.text,
+	    .public_url = self->url,
+	    .admin_emails = conf->admin.emails,
+	    .secret = self->secret,
+	    .secret_len = sizeof self->secret,
+	    .live = self->app.live,
+	    .session_days = conf->auth.session_days,
+	    .session_idle_days = conf->auth.session_idle_days,
+	    .submit_per_minute = conf->limits.submit_per_minute,
+	    .submit_burst = conf->limits.submit_burst,
+	    .read_per_second = conf->limits.read_per_second,
+	    .read_burst = conf->limits.read_burst,
+	    .upload_per_hour = conf->limits.upload_per_hour,
+	};
+}
+
 static void
 start_rest(struct server *self)
 {
@@ -201,22 +225,7 @@ start_rest(struct server *self)
 	    .instance = self->process.text,
 	    .provider_ready = api_provider_ready,
 	    .arg = app};
-	struct auth_opts auth = {
-	    .pg = app->pg_engine,
-	    .redis = app->redis,
-	    .instance = self->process.text,
-	    .public_url = self->url,
-	    .admin_emails = conf->admin.emails,
-	    .secret = self->secret,
-	    .secret_len = sizeof self->secret,
-	    .session_days = conf->auth.session_days,
-	    .session_idle_days = conf->auth.session_idle_days,
-	    .submit_per_minute = conf->limits.submit_per_minute,
-	    .submit_burst = conf->limits.submit_burst,
-	    .read_per_second = conf->limits.read_per_second,
-	    .read_burst = conf->limits.read_burst,
-	    .upload_per_hour = conf->limits.upload_per_hour,
-	};
+	struct auth_opts auth;
 	char host[64];
 	struct engine_deps engine = {
 	    .loop = self->loop,
@@ -242,7 +251,7 @@ start_rest(struct server *self)
 	app->live =
 	    live_new(self->loop, app->redis, app->ws, self->process.text);
 	app->catalogue = catalogue_new(self->loop, &catalogue);
-	auth.live = app->live;
+	auth = auth_opts_of(self);
 	app->auth = auth_new(self->loop, &auth);
 	if (gethostname(host, sizeof host) != 0)
 		host[0] = '\0';
@@ -298,6 +307,7 @@ server_url(const struct server *server)
 static void
 server_reload(struct server *self, const struct conf_flag *flags, int n_flags)
 {
+	struct auth_opts auth;
 	struct conf *fresh;
 	enum log_level level;
 	struct err err;
@@ -311,6 +321,8 @@ server_reload(struct server *self, const struct conf_flag *flags, int n_flags)
 	self->app.conf = fresh;
 	if (log_level_parse(fresh->log.level, &level))
 		log_set_level(level);
+	auth = auth_opts_of(self);
+	auth_settings(self->app.auth, &auth);
 	catalogue_refresh(self->app.catalogue);
 	log_info("msg=\"settings reloaded; addresses, pools and storage keep "
 		 "theirs until a restart\"");
