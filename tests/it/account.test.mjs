@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join, relative } from 'node:path';
 import test from 'node:test';
@@ -443,6 +443,21 @@ test('too often', async () => {
 	let last;
 	for (let i = 0; i < 12; i += 1) last = await other.call('POST', api('/auth/link'), { json: { token: 'x' } });
 	problem(last, 429, 'rate_limited');
+});
+
+test('a reload changes the rates', async () => {
+	const file = join(r.dir, 'reeld.conf');
+	const limits = (n) => writeFileSync(file, `limits.read_per_second = 1\nlimits.read_burst = ${n}\n`);
+	limits(1);
+	const other = await r.twin({ args: ['-c', file],
+		env: { REELD_LIMITS_READ_PER_SECOND: undefined, REELD_LIMITS_READ_BURST: undefined } });
+	const ann = await other.user();
+	const policy = async () => (await ann.get('/credits')).headers.get('ratelimit-policy');
+	assert.equal(await policy(), '"read";q=1;w=1');
+	limits(77);
+	other.process.child.kill('SIGHUP');
+	await until('the new rate', async () => await policy() === '"read";q=77;w=77');
+	await other.stop();
 });
 
 test('an address of admin.emails becomes admin at sign-in', async () => {
