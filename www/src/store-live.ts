@@ -7,6 +7,8 @@ import { active, balance } from './store';
 import type { Generation, Me } from './types';
 
 let balanceVersion = 0;
+// Generations of others that were looked up already.
+const foreign = new Set<string>();
 
 function isGeneration(o: Record<string, unknown>): boolean {
 	return typeof o.id === 'string' && typeof o.status === 'string' && typeof o.version === 'number';
@@ -41,9 +43,12 @@ export function watchMe(who: Me): () => void {
 					active.value = ended(next.status)
 						? active.value.filter(one => one !== known)
 						: active.value.map(one => (one === known ? next : one));
-				} else if (e.topic === `user:${who.id}` || e.topic === 'user:me') {
-					// Made elsewhere: another tab, the API.
-					if (!ended(g.status!)) void refresh();
+				} else if (!ended(g.status!) && !foreign.has(g.id)) {
+					// Made elsewhere: another tab, the API.  An event does not say
+					// whose it is, and an operator hears of everybody's.
+					void refresh().then(() => {
+						if (!active.value.some(one => one.id === g.id)) foreign.add(g.id);
+					});
 				}
 			}
 		},

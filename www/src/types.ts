@@ -86,6 +86,7 @@ export interface Model {
 	name: string;
 	description: string;
 	provider: string;
+	provider_name?: string;
 	category: string;
 	tags: string[];
 	modes: string[];
@@ -97,7 +98,7 @@ export interface Model {
 	available: boolean;
 	unavailable_reason: string | null;
 	from_credits: number | null;
-	stats: { median_s?: number | null } | null;
+	stats: { average_s?: number | null; median_s?: number | null } | null;
 }
 
 export interface Line { code: string; label: string; credits: number }

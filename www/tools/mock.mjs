@@ -36,7 +36,7 @@ const model = (slug, name, description, more = {}) => ({
 		seed: true, negative_prompt: false, max_prompt: 4000, start_image: false, end_image: false, fps: [24], defaults: { duration: 5, resolution: '720p', aspect_ratio: '16:9' } },
 	premium: false, default: false, deprecated: false, experimental: false, available: true, unavailable_reason: null, from_credits: 6, stats: null, ...more });
 const models = [
-	model('demo-sunset', 'Demo Sunset', 'A drawn sunset over hills, with your prompt as its title; sound is optional', { default: true, stats: { median_s: 14 } }),
+	model('demo-sunset', 'Demo Sunset', 'A drawn sunset over hills, with your prompt as its title; sound is optional', { default: true, stats: { average_s: 14 } }),
 	model('demo-ocean', 'Demo Ocean', 'Drawn waves that roll with the seed'),
 	model('demo-orbit', 'Demo Orbit', 'Planets around a drawn sun, or around your start image', { modes: ['t2v', 'i2v'] }),
 	model('demo-canvas', 'Demo Canvas', 'Your start image, brought to life with a slow camera move', { modes: ['i2v'] }),

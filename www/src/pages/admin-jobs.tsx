@@ -78,6 +78,8 @@ export default function Jobs() {
 	live.current = { pages, paused, asked };
 	useEffect(() => {
 		let timer = 0, last = 0, dead = false;
+		// queue.stats came without counts by state
+		let stale = false;
 		const overview = async () => {
 			const o = await get<Overview>('/admin/overview');
 			if (dead || live.current.paused) return;
@@ -100,6 +102,8 @@ export default function Jobs() {
 			timer = window.setTimeout(() => {
 				timer = 0;
 				if (live.current.paused || document.hidden) return;
+				if (stale) overview().catch(() => { /* the next event tries again */ });
+				stale = false;
 				refresh().catch(() => { /* the next event tries again */ });
 			}, Math.max(200, last + REFRESH_MS - Date.now()));
 		};
@@ -119,7 +123,7 @@ export default function Jobs() {
 				if (e.type === 'queue.stats') {
 					const c = countsOf(e.data);
 					if (c) setCounts(c);
-					else overview().catch(() => { /* the next one */ });
+					else stale = true;
 					if (typeof e.data.oldest_queued_s === 'number' || e.data.oldest_queued_s === null) setOldest(e.data.oldest_queued_s as number | null);
 					soon();
 				} else if (e.type.startsWith('generation.') && typeof e.data?.id === 'string') {
@@ -191,7 +195,7 @@ export default function Jobs() {
 				</div>
 			)}
 			{pages.more && <More busy={pages.busy} onClick={pages.next} />}
-			{bulk && <Bulk action={bulk} ids={[...chosen]} filter={filter} onClose={() => setBulk(null)}
+			{bulk && <Bulk action={bulk} jobs={rows.filter(j => chosen.has(j.id))} filter={filter} onClose={() => setBulk(null)}
 				done={() => { setChosen(new Set()); pages.reload(); }} />}
 		</AdminPage>
 	);

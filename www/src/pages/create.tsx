@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso';
 import { call, once, problem, type Problem } from '../api';
 import { body, bound, durations, emptyForm, endImage, maxPrompt, missing, startImage, type Form } from '../logic/caps';
+import { ended } from '../logic/status';
 import { active, balance, loadModels, me, models, tell } from '../store';
 import type { Estimate, Generation, Model } from '../types';
 import { Icon } from '../ui/icon';
@@ -38,21 +39,20 @@ const ideas = [
 function useEstimate(form: Form, model: Model | undefined) {
 	const [estimate, setEstimate] = useState<Estimate | null>(null);
 	const [wrong, setWrong] = useState<Problem | null>(null);
-	const [busy, setBusy] = useState(false);
 	// The words do not change the price; that there are some may be required.
 	const asked = model ? JSON.stringify({ ...body(form, model), prompt: 'x', title: undefined }) : '';
 	const settled = useLater(asked, 200);
+	const [of, setOf] = useState('');
 	useEffect(() => {
 		if (!settled) return;
 		const stop = new AbortController();
-		setBusy(true);
 		call<Estimate>('POST', '/estimate', { body: JSON.parse(settled), signal: stop.signal })
-			.then(e => { setEstimate(e); setWrong(null); })
-			.catch(e => { if (!stop.signal.aborted) { setEstimate(null); setWrong(problem(e)); } })
-			.finally(() => { if (!stop.signal.aborted) setBusy(false); });
+			.then(e => { setEstimate(e); setWrong(null); setOf(settled); })
+			.catch(e => { if (!stop.signal.aborted) { setEstimate(null); setWrong(problem(e)); setOf(settled); } });
 		return () => stop.abort();
 	}, [settled]);
-	return { estimate, wrong, busy: busy || asked !== settled };
+	// Until then the number on the page is the price of something else.
+	return { estimate, wrong, busy: asked !== of };
 }
 
 function Choices<T extends string | number>({ legend, values, value, set, word, shape }: {
@@ -110,21 +110,22 @@ export default function Create() {
 
 	const submit = async (e: Event) => {
 		e.preventDefault();
-		if (!model || busy) return;
+		if (!model || busy || pricing) return;
 		setTried(true);
 		const first = Object.keys(gaps)[0];
 		if (first) {
 			document.querySelector<HTMLElement>(`[data-field=${first}]`)?.focus();
 			return;
 		}
+		if (!estimate || poor) return;
 		setBusy(true);
 		setWrong(null);
 		try {
-			const wanted = body(now, model);
 			// Never more than what the page says.
-			if (estimate) wanted.max_credits = estimate.credits;
+			const wanted = { ...body(now, model), max_credits: estimate.credits };
 			const made = await once<Generation>('create', '/generations', wanted);
 			if (made.status === 'pending') tell('Accepted. It starts when one of your running videos ends.');
+			if (!active.value.some(g => g.id === made.id) && !ended(made.status)) active.value = [made, ...active.value];
 			setForm({ ...now, title: '' });
 			route(`/create/${made.id}`);
 		} catch (failure) {
@@ -193,7 +194,7 @@ export default function Create() {
 							<span class="model-mark" aria-hidden="true"><Icon name="film" size={20} /></span>
 							<span class="grow">
 								<strong>{model.name}</strong>
-								<span class="muted small">{model.description || model.provider}</span>
+								<span class="muted small">{model.description || model.provider_name || model.provider}</span>
 							</span>
 							<span class="muted small nowrap">Change</span><Icon name="chevron-down" />
 						</button>
@@ -242,10 +243,10 @@ export default function Create() {
 					<Trouble of={priceWrong && !Object.keys(priceWrong.fields).length ? priceWrong : null} />
 					{wrong && Object.entries(wrong.fields).filter(([f]) => f !== 'prompt' && f !== 'seed' && f in now)
 						.map(([f, text]) => <p key={f} class="error" role="alert">{text}</p>)}
-					<button class="primary big" type="submit" disabled={busy || poor || !model.available}>
+					<button class="primary big" type="submit" disabled={busy || pricing || poor || !model.available}>
 						<Icon name={busy ? 'loader-circle' : 'sparkles'} class={busy ? 'spin' : ''} />
-						{busy ? 'Sending' : estimate ? `Generate · ${estimate.credits.toLocaleString('en')}` : 'Generate'}
-						{estimate && !busy && <span class="hidden"> credits</span>}
+						{busy ? 'Sending' : estimate && !pricing ? `Generate · ${estimate.credits.toLocaleString('en')}` : 'Generate'}
+						{estimate && !busy && !pricing && <span class="hidden"> credits</span>}
 					</button>
 					<p class="muted small centre">If it fails, the credits come back by themselves.</p>
 				</aside>

@@ -106,7 +106,7 @@ function Now({ g, model }: { g: Generation; model: Model | undefined }) {
 	const now = useNow();
 	const since = ms(g.started_at) ?? ms(g.created_at) ?? now;
 	const left = eta(g.queue?.eta_low_s ?? null, g.queue?.eta_high_s ?? null);
-	const usual = model?.stats?.median_s;
+	const usual = model?.stats?.median_s ?? model?.stats?.average_s;
 	const moving = g.status === 'processing' || g.status === 'finalizing' || g.status === 'cancelling';
 	return (
 		<div class="now" aria-live="polite">

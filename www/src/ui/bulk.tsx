@@ -1,44 +1,62 @@
-// bulk.tsx - one action on many jobs: first a dry run that counts, then the
-// act.  The server evaluates the filter both times, never the page.
+// bulk.tsx - one action on many jobs: first what it would reach, then the act.
+// A filter is evaluated by the server, both times; selected jobs are asked for
+// one by one.
 import { useEffect, useState } from 'preact/hooks';
 import { once, post, problem, type Problem } from '../api';
 import { inWords, type JobFilter } from '../logic/admin';
 import { tell } from '../store';
+import type { AdminJob } from '../types';
 import { Icon } from './icon';
 import { Dialog, Skeleton, Trouble } from './kit';
 
-interface Result { count?: number; total?: number; matched?: number; words?: string; results?: { id: string; outcome: string }[] }
+interface Result { count: number; words?: string; more?: boolean; results?: { id: string; outcome: string }[] }
 
 const TYPED_OVER = 100;
 const names = { cancel: 'Cancel', retry: 'Retry' };
+const unmoved = new Set(['too_late', 'already', 'not_found', 'not_failed', 'no_credit', 'limit', 'error']);
 
-function countOf(r: Result): number {
-	return r.count ?? r.matched ?? r.total ?? r.results?.length ?? 0;
-}
-
-export function Bulk({ action, ids, filter, onClose, done }: {
-	action: 'cancel' | 'retry'; ids: string[]; filter: JobFilter; onClose: () => void; done: () => void;
+export function Bulk({ action, jobs, filter, onClose, done }: {
+	action: 'cancel' | 'retry'; jobs: readonly AdminJob[]; filter: JobFilter; onClose: () => void; done: () => void;
 }) {
-	const what = ids.length ? { ids } : filter;
-	const words = ids.length ? `${ids.length} selected ${ids.length === 1 ? 'job' : 'jobs'}` : inWords(filter);
-	const [dry, setDry] = useState<Result | null>(null);
+	const words = jobs.length ? `${jobs.length} selected ${jobs.length === 1 ? 'job' : 'jobs'}` : inWords(filter);
+	const able = jobs.filter(j => j.can[action]);
+	const [dry, setDry] = useState<Result | null>(jobs.length ? { count: able.length } : null);
 	const [wrong, setWrong] = useState<Problem | null>(null);
 	const [reason, setReason] = useState('');
 	const [typed, setTyped] = useState('');
 	const [busy, setBusy] = useState(false);
 	useEffect(() => {
-		post<Result>('/admin/jobs/bulk', { action, filter: what, dry_run: true }).then(setDry, e => setWrong(problem(e)));
+		if (!jobs.length) post<Result>('/admin/jobs/bulk', { action, filter, dry_run: true }).then(setDry, e => setWrong(problem(e)));
 	}, []);
-	const n = dry ? countOf(dry) : 0;
+	const n = dry?.count ?? 0;
 	const sure = n <= TYPED_OVER || typed.trim() === String(n);
+
+	const selected = async (): Promise<[number, number]> => {
+		let good = 0;
+		for (const j of able) {
+			try {
+				await once(`admin.${action}.${j.id}`, `/admin/jobs/${j.id}/${action}`, { reason: reason.trim() });
+				good++;
+			} catch (e) {
+				// It moved on meanwhile, or its owner can't pay: go on with the others.
+				const p = problem(e);
+				if (p.status !== 409 && p.status !== 404 && p.status !== 402) throw p;
+			}
+		}
+		return [good, able.length];
+	};
+	const filtered = async (): Promise<[number, number]> => {
+		const got = await once<Result>('bulk', '/admin/jobs/bulk', { action, filter, dry_run: false, reason: reason.trim() });
+		const all = got.results ?? [];
+		return [all.filter(r => !unmoved.has(r.outcome)).length, all.length];
+	};
 	const run = async (e: Event) => {
 		e.preventDefault();
 		setBusy(true);
 		setWrong(null);
 		try {
-			const got = await once<Result>('bulk', '/admin/jobs/bulk', { action, filter: what, dry_run: false, reason: reason.trim() });
-			const good = got.results?.filter(r => r.outcome === 'ok' || r.outcome.startsWith('cancel') || r.outcome === 'created' || r.outcome === 'retried').length;
-			tell(good !== undefined && good < countOf(got) ? `${good} of ${countOf(got)} done; the others had moved on.` : `${countOf(got)} done.`);
+			const [good, all] = jobs.length ? await selected() : await filtered();
+			tell(good < all ? `${good} of ${all} done; the others had moved on.` : `${good} done.`);
 			done();
 			onClose();
 		} catch (failure) { setWrong(problem(failure)); }

@@ -8,7 +8,7 @@ const kinds: [string, string][] = [['', 'All'], ['t2v', 'From text'], ['i2v', 'F
 
 function matches(m: Model, words: string, kind: string): boolean {
 	if (kind && !m.modes.includes(kind)) return false;
-	const text = `${m.name} ${m.slug} ${m.provider} ${m.category} ${(m.tags ?? []).join(' ')}`.toLowerCase();
+	const text = `${m.name} ${m.slug} ${m.provider} ${m.provider_name ?? ''} ${m.category} ${(m.tags ?? []).join(' ')}`.toLowerCase();
 	return words.toLowerCase().split(/\s+/).every(w => text.includes(w));
 }
 
@@ -37,13 +37,13 @@ export function ModelPicker({ open, onClose, models, chosen, choose }: {
 						<button type="button" class="model-card" aria-pressed={m.slug === chosen} disabled={!m.available} onClick={() => choose(m)}>
 							<span class="row"><strong>{m.name}</strong>{m.slug === chosen && <Icon name="check" size={16} />}</span>
 							<span class="muted small two-lines">{m.available ? m.description : m.unavailable_reason ?? 'Not available now'}</span>
+							<span class="tags small">
+								{m.modes.includes('i2v') && <i>image</i>}
+								{m.capabilities.audio && m.capabilities.audio !== 'none' && <i>sound</i>}
+								{m.premium && <i>premium</i>}{m.experimental && <i>experimental</i>}{m.deprecated && <i>old</i>}
+							</span>
 							<span class="row small muted">
-								<span>{m.provider}</span>
-								<span class="tags">
-									{m.modes.includes('i2v') && <i>image</i>}
-									{m.capabilities.audio && m.capabilities.audio !== 'none' && <i>sound</i>}
-									{m.premium && <i>premium</i>}{m.experimental && <i>experimental</i>}{m.deprecated && <i>old</i>}
-								</span>
+								<span class="one-line">{m.provider_name || m.provider}</span>
 								{m.from_credits !== null && m.from_credits !== undefined && <b>from {m.from_credits.toLocaleString('en')}</b>}
 							</span>
 						</button>

@@ -1,0 +1,97 @@
+// browser.mjs - a Chromium on the pages of a real reeld: what the browser
+// tests share.  Everything a page complains about (exceptions, console errors,
+// violations of the content policy) is kept and must be empty.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { after } from 'node:test';
+import { chromium } from 'playwright-core';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const args = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking',
+	'--disable-component-update', '--disable-sync', '--no-first-run', '--autoplay-policy=no-user-gesture-required'];
+
+// Not within browser(): there, `after` would be the end of the caller's hook.
+const open = [];
+after(() => Promise.all(open.map((one) => one.close())));
+
+export async function browser() {
+	const self = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args });
+	open.push(self);
+	return self;
+}
+
+// A fresh profile: its own cookies and storage.
+export async function profile(chrome, options = {}) {
+	const context = await chrome.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+	context.setDefaultTimeout(20_000);
+	await context.addInitScript(() => {
+		addEventListener('securitypolicyviolation', (e) => {
+			console.error(`CSP: ${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`);
+		});
+	});
+	const page = await context.newPage();
+	page.wrong = [];
+	page.on('pageerror', (e) => page.wrong.push(`exception: ${e.message}`));
+	page.on('console', (m) => {
+		// A refused request is the server's answer, not the page's mistake.
+		if (m.type() === 'error' && !/Failed to load resource/.test(m.text())) page.wrong.push(m.text());
+	});
+	return page;
+}
+
+// A one-time link of the first admin, with the address that the test uses.
+export async function link(r) {
+	const { code, out, err } = await r.cli('admin-link');
+	assert.equal(code, 0, err);
+	return `${r.url}${new URL(out.trim()).pathname}${new URL(out.trim()).search}`;
+}
+
+export async function sign_in(page, r) {
+	await page.goto(await link(r));
+	await page.locator('#prompt').waitFor();
+}
+
+// The API as the page's own user.
+export function api(page, path) {
+	return page.evaluate(async (p) => (await fetch(`/api/v1${p}`)).json(), path);
+}
+
+export async function choose_model(page, name) {
+	await page.locator('.model-button').click();
+	await page.locator('.model-card', { hasText: name }).first().click();
+	await page.locator('.model-button', { hasText: name }).waitFor();
+}
+
+// Orders on /create; the id of the new generation.
+export async function order(page, model, prompt) {
+	await page.goto(new URL('/create', page.url()).href);
+	await page.locator('#prompt').waitFor();
+	await choose_model(page, model);
+	await page.locator('#prompt').fill(prompt);
+	await page.getByRole('button', { name: /^Generate · \d/ }).click();
+	await page.waitForURL(/\/create\/[0-9a-f-]{36}$/);
+	return page.url().split('/').at(-1);
+}
+
+export async function badge(page, text) {
+	await page.locator('.side .badge', { hasText: text }).waitFor({ timeout: 60_000 });
+}
+
+// No serious or critical finding; sees only what is on the page now.
+export async function accessible(page, what) {
+	await page.evaluate(`${axe};0`);
+	const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+	assert.deepEqual(found.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+		.map((v) => `${what}: ${v.id}: ${v.nodes.map((n) => n.target.join(' ')).join(', ')}`), []);
+}
+
+export async function no_sideways(page, what) {
+	const [wide, width] = await page.evaluate(() =>
+		[document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+	assert.ok(wide <= width, `${what}: ${wide} px on a page of ${width} px`);
+}
+
+export function clean(page) {
+	assert.deepEqual(page.wrong, []);
+}
