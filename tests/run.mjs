@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { prepare } from './it/env.mjs';
-import { Postgres } from './it/services.mjs';
+import { Postgres, build } from './it/services.mjs';
 
 const argv = process.argv.slice(2);
 const take = (flag, other) => {
@@ -22,6 +22,7 @@ await cluster.template(prepare).catch(async (e) => {
 	await cluster.stop();
 	throw e;
 });
+process.env.builddir = build;
 process.env.REELD_TEST_PG = JSON.stringify({ dir: cluster.dir, ready: true });
 
 const count = { passed: 0, failed: 0, skipped: 0 };

@@ -27,6 +27,7 @@
 #define REELD_CAPABILITY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "reeld/err.h"

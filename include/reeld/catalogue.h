@@ -89,8 +89,8 @@ catalogue_list(const struct catalogue *cat, size_t *n);
 const struct catalogue_route *
 catalogue_pick_route(const struct catalogue_model *model);
 /* Of 7 days: "generations" that ended, "success_rate" (0..1), "average_s" and
- * "median_s" of the completed ones.  NULL when there were none.  The caller owns
- * it. */
+ * "median_s" of the completed ones.  NULL when there were none.  The caller
+ * owns it. */
 struct json_object *
 catalogue_stats(const struct catalogue *cat, const char *slug);
 /* {"data":[...]} of the active models with "stats", serialised once per

@@ -5,7 +5,7 @@
 #include "api/internal.h"
 
 struct api_state {
-	struct api_work *work; /* in flight, with or without a client */
+	struct api_work *work;	 /* in flight, with or without a client */
 	struct live_state *live; /* live_hooks.c */
 };
 

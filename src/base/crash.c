@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "reeld/log.h"
+#include "reeld/mem.h"
 
 struct trap {
 	const char *env;
@@ -22,6 +23,7 @@ static void
 trap_pass(struct trap *trap, const char *name)
 {
 	const char *value, *colon;
+	int64_t n;
 
 	if (!trap->read) {
 		trap->read = true;
@@ -29,7 +31,9 @@ trap_pass(struct trap *trap, const char *name)
 		if (value == NULL)
 			return;
 		colon = strchr(value, ':');
-		trap->left = colon != NULL ? atoi(colon + 1) : 1;
+		if (colon == NULL || !str_to_i64(colon + 1, 1, 1000000, &n))
+			n = 1;
+		trap->left = (int)n;
 		snprintf(trap->name, sizeof trap->name, "%.*s",
 		    colon != NULL ? (int)(colon - value) : (int)strlen(value),
 		    value);

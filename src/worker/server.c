@@ -170,8 +170,8 @@ server_download(struct worker *worker, const char *url, const char *token,
 	if (out != NULL) {
 		curl = handle_new(url, headers, NULL);
 		curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
-		curl_easy_setopt(
-		    curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)MAX_IMAGE_BYTES);
+		curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE,
+		    (curl_off_t)MAX_IMAGE_BYTES);
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT, 120L);
 		result = curl_easy_perform(curl);
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);

@@ -239,7 +239,7 @@ TEST(a_killed_server_is_found_again)
 	servers_kill_postgres(&servers);
 	run_until(&fx, 2);
 	CHECK_STR(fx.name, "db_unknown"); /* it was on the wire */
-	while (pg_pool_up(fx.pool)) /* until the other one noticed too */
+	while (pg_pool_up(fx.pool))	  /* until the other one noticed too */
 		loop_run_for(fx.loop, 10);
 	pg_query_start(fx.pool, STMT_PING, NULL, &waiting, on_done, &fx);
 	run_until(&fx, 3);

@@ -66,9 +66,11 @@ run(PGconn *conn, const char *what, const char *sql, struct err *err)
 		const char *at =
 		    PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
 		int line = 1;
+		int64_t n;
 
-		for (long i = 0, n = at != NULL ? atol(at) : 0;
-		     i < n && sql[i] != '\0'; i++)
+		if (at == NULL || !str_to_i64(at, 0, MAX_FILE_BYTES, &n))
+			n = 0;
+		for (int64_t i = 0; i < n && sql[i] != '\0'; i++)
 			line += sql[i] == '\n';
 		err_set(err, ERR_INTERNAL, "%s:%d: %s", what, line,
 		    PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) != NULL

@@ -64,8 +64,8 @@ put_provider(PGconn *conn, const struct json_object *doc, struct err *err)
 
 /* Which model is the default depends on whether the demo models are there. */
 static bool
-put_model(PGconn *conn, const struct json_object *shipped, bool demo,
-    struct err *err)
+put_model(
+    PGconn *conn, const struct json_object *shipped, bool demo, struct err *err)
 {
 	struct json_object *doc = json_copy(shipped);
 	const char *values[1];

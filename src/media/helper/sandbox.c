@@ -22,7 +22,8 @@
 #include "media/helper/helper.h"
 #include "reeld/mem.h"
 
-/* libseccomp's own SCMP_A0() and friends name no field, which clang dislikes. */
+/* libseccomp's own SCMP_A0() and friends name no field, which clang dislikes.
+ */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 enum { NOBODY = 65534 };
