@@ -5,7 +5,8 @@
  * When the answer of that call is lost (the database died during COMMIT) it
  * is not known whether it was done: with an Idempotency-Key the same call is
  * made again, which either finds the first one or does it; without a key the
- * id we chose is looked for, and the client is told the truth.
+ * id we chose is looked for before, since it can't be made twice either.  When
+ * the database does not come back in time the client is told the truth.
  */
 #define LOG_MODULE "api"
 #include <stdlib.h>
@@ -22,7 +23,7 @@
 #include "reeld/spec.h"
 #include "reeld/token.h"
 
-enum { LOST_TRIES = 6, LOST_PAUSE_MS = 250 };
+enum { LOST_TRIES = 5, LOST_PAUSE_MS = 250 };
 
 struct create {
 	struct id id, route, plan, start, end, project;
@@ -85,15 +86,14 @@ ask_again(struct act *act, const struct err *err)
 static void
 on_looked(struct act *act, const struct pg_rows *rows, const struct err *err)
 {
-	struct err gone;
-
-	if (err == NULL && pg_count(rows) > 0) {
+	if (err != NULL) {
+		ask_again(act, err);
+	} else if (pg_count(rows) > 0) {
 		engine_wake(act->app->engine);
 		submitted_reply(act, rows, false);
 	} else {
-		/* A commit on its way may still become visible. */
-		err_set_name(&gone, ERR_UNAVAILABLE, "not_seen", "not there");
-		ask_again(act, err != NULL ? err : &gone);
+		/* Its id is the same: it can't be made twice. */
+		submit(act);
 	}
 }
 
@@ -110,14 +110,21 @@ static void
 on_submitted(struct act *act, const struct pg_rows *rows, const struct err *err)
 {
 	struct create *self = act->arg;
+	struct err unclear;
 
 	if (err != NULL &&
-	    (self->lost > 0 || strcmp(err->name, "db_unknown") == 0))
+	    (self->lost > 0 || strcmp(err->name, "db_unknown") == 0)) {
 		ask_again(act, err);
-	else if (err != NULL)
+	} else if (err != NULL) {
 		act_err(act, err);
-	else
+	} else if (self->lost > 0 && self->key == NULL &&
+	    strcmp(pg_text(rows, 0, "outcome"), "created") != 0) {
+		/* It may be refused because the first one was not. */
+		err_set_name(&unclear, ERR_UNAVAILABLE, "unclear", "unclear");
+		ask_again(act, &unclear);
+	} else {
 		submitted(act, rows, self->credits);
+	}
 }
 
 static void
