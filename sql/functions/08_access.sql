@@ -203,6 +203,14 @@ begin
 	if outcome = 'replayed' then
 		status := i.status;
 		reply := i.reply;
+	elsif outcome = 'running' and i.created_at < now() - interval '1 minute' then
+		-- Its process died. The work knows the key too: it may be done again.
+		update idempotency set created_at = now() where user_id = p_user
+			and route = p_route and key = p_key and created_at = i.created_at
+			and idempotency.status is null;
+		if found then
+			outcome := 'fresh';
+		end if;
 	end if;
 end $$;
 

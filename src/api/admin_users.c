@@ -256,7 +256,6 @@ give(struct api_once *once)
 	char key[ID_LEN + 300], expires[40];
 
 	/* The ledger knows the key too, in one space for all. */
-	once->safe_again = true;
 	snprintf(key, sizeof key, "admin:%s:%s", once->user, once->key);
 	time_rfc3339(self->expires_ms, expires, sizeof expires);
 	api_once_query(once, once->app->pg_engine, STMT_CREDIT_ADJUST,

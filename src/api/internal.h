@@ -103,7 +103,10 @@ void api_work_end(struct api_work *work);
 /*
  * Work that is done once per Idempotency-Key, also when the client hangs up
  * in the middle (call is then NULL: nothing but this struct may be used).
- * Its reply is stored and replayed for 24 h.
+ * Its reply is stored and replayed for 24 h.  The SQL function that does the
+ * work must know the key too, so that doing it again changes nothing: that
+ * happens when an answer was lost, or a process died before the reply was
+ * stored.
  */
 struct api_once {
 	struct api_work running; /* internal */
@@ -112,9 +115,6 @@ struct api_once {
 	char user[ID_LEN + 1];	/* the caller */
 	char *key;		/* NULL: none was given */
 	char ip_hash[67];
-	/* Set it when doing the work again with the same key is harmless (the
-	 * SQL function knows the key too): then a lost answer frees it. */
-	bool safe_again;
 	void *arg;
 	/* internal */
 	const char *route;
@@ -145,7 +145,7 @@ void api_once_query(struct api_once *once, struct pg_pool *pool,
 /* Stores and replies; takes *obj.  once is gone after these. */
 void
 api_once_reply(struct api_once *once, int status, struct json_object **obj);
-/* Nothing was done: frees the key and replies. */
+/* Frees the key and replies: nothing was done, or it may be done again. */
 void api_once_err(struct api_once *once, const struct err *err);
 
 /* ---- small readers of rows ---- */

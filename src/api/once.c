@@ -138,8 +138,7 @@ api_once_err(struct api_once *once, const struct err *err)
 {
 	struct dropped *self;
 
-	if (once->key == NULL ||
-	    (strcmp(err->name, "db_unknown") == 0 && !once->safe_again)) {
+	if (once->key == NULL) {
 		answer(once, err);
 		once_free(once);
 		return;
