@@ -1,0 +1,95 @@
+# fuzz: one program per parser of foreign bytes; tests/fuzz/README.md.  With
+# --enable-fuzzing they hunt (make fuzz); in any other build they are tests of
+# `make check` that run over their corpora.
+FUZZ_TARGETS = \
+	tests/fuzz/fuzz_http_guard \
+	tests/fuzz/fuzz_http_target \
+	tests/fuzz/fuzz_http_headers \
+	tests/fuzz/fuzz_http_range \
+	tests/fuzz/fuzz_multipart \
+	tests/fuzz/fuzz_json \
+	tests/fuzz/fuzz_spec \
+	tests/fuzz/fuzz_fal \
+	tests/fuzz/fuzz_webhook \
+	tests/fuzz/fuzz_live \
+	tests/fuzz/fuzz_image \
+	tests/fuzz/fuzz_conf \
+	tests/fuzz/fuzz_sigv4 \
+	tests/fuzz/fuzz_words
+check_PROGRAMS += $(FUZZ_TARGETS)
+EXTRA_DIST += tests/fuzz/run.sh
+FUZZ_MAIN = tests/fuzz/fuzz_main.c tests/fuzz/fuzz.h
+FUZZ_SECONDS = 60
+if FUZZING
+CPPFLAGS_OF_FUZZ = $(AM_CPPFLAGS) -DREELD_LIBFUZZER
+LDFLAGS_OF_FUZZ = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz: $(FUZZ_TARGETS)
+	FUZZ_SECONDS='$(FUZZ_SECONDS)' $(SHELL) $(srcdir)/tests/fuzz/run.sh \
+	    '$(srcdir)' $(FUZZ_TARGETS)
+else
+CPPFLAGS_OF_FUZZ = $(AM_CPPFLAGS)
+LDFLAGS_OF_FUZZ = $(AM_LDFLAGS)
+TESTS += $(FUZZ_TARGETS)
+fuzz:
+	@echo 'make fuzz needs: configure CC=clang --enable-fuzzing' >&2; exit 1
+endif
+.PHONY: fuzz
+clean-local:
+	rm -rf fuzz-out
+
+tests_fuzz_fuzz_http_guard_SOURCES = tests/fuzz/fuzz_http_guard.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_http_guard_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_http_guard_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_http_guard_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_http_target_SOURCES = tests/fuzz/fuzz_http_target.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_http_target_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_http_target_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_http_target_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_http_headers_SOURCES = tests/fuzz/fuzz_http_headers.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_http_headers_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_http_headers_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_http_headers_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_http_range_SOURCES = tests/fuzz/fuzz_http_range.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_http_range_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_http_range_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_http_range_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_multipart_SOURCES = tests/fuzz/fuzz_multipart.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_multipart_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_multipart_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_multipart_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_json_SOURCES = tests/fuzz/fuzz_json.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_json_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_json_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_json_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_spec_SOURCES = tests/fuzz/fuzz_spec.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_spec_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_spec_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_spec_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_fal_SOURCES = tests/fuzz/fuzz_fal.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_fal_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_fal_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_fal_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_webhook_SOURCES = tests/fuzz/fuzz_webhook.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_webhook_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_webhook_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_webhook_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_live_SOURCES = tests/fuzz/fuzz_live.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_live_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_live_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_live_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_image_SOURCES = tests/fuzz/fuzz_image.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_image_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) $(AV_CFLAGS)
+tests_fuzz_fuzz_image_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_image_LDADD = $(MEDIA_LIBS) $(REELD_LIBS)
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_conf_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_conf_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_conf_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_sigv4_SOURCES = tests/fuzz/fuzz_sigv4.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_sigv4_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_sigv4_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_sigv4_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_words_SOURCES = tests/fuzz/fuzz_words.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_words_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_words_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_words_LDADD = libreeld.a $(REELD_LIBS)
