@@ -317,6 +317,11 @@ read_result(const struct provider_job *job, const struct json_object *body,
 	int64_t at;
 	bool tried = false;
 
+	/* The setting went away by a reload while the poll was under way. */
+	if (job_base(&provider_openai, job) == NULL) {
+		out->state = PROVIDER_UNKNOWN;
+		return;
+	}
 	for (size_t i = 0; other == NULL && i < nitems(places); i++)
 		other = json_text_at(body, places[i]);
 	if (!json_bool_at(job->refs, "content_tried", &tried))

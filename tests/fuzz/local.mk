@@ -10,6 +10,14 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_json \
 	tests/fuzz/fuzz_spec \
 	tests/fuzz/fuzz_fal \
+	tests/fuzz/fuzz_google \
+	tests/fuzz/fuzz_luma \
+	tests/fuzz/fuzz_luma_dream \
+	tests/fuzz/fuzz_minimax \
+	tests/fuzz/fuzz_modelslab \
+	tests/fuzz/fuzz_openai \
+	tests/fuzz/fuzz_replicate \
+	tests/fuzz/fuzz_runway \
 	tests/fuzz/fuzz_webhook \
 	tests/fuzz/fuzz_live \
 	tests/fuzz/fuzz_image \
@@ -65,10 +73,6 @@ tests_fuzz_fuzz_spec_SOURCES = tests/fuzz/fuzz_spec.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_spec_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
 tests_fuzz_fuzz_spec_LDFLAGS = $(LDFLAGS_OF_FUZZ)
 tests_fuzz_fuzz_spec_LDADD = libreeld.a $(REELD_LIBS)
-tests_fuzz_fuzz_fal_SOURCES = tests/fuzz/fuzz_fal.c $(FUZZ_MAIN)
-tests_fuzz_fuzz_fal_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
-tests_fuzz_fuzz_fal_LDFLAGS = $(LDFLAGS_OF_FUZZ)
-tests_fuzz_fuzz_fal_LDADD = libreeld.a $(REELD_LIBS)
 tests_fuzz_fuzz_webhook_SOURCES = tests/fuzz/fuzz_webhook.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_webhook_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
 tests_fuzz_fuzz_webhook_LDFLAGS = $(LDFLAGS_OF_FUZZ)
@@ -93,3 +97,41 @@ tests_fuzz_fuzz_words_SOURCES = tests/fuzz/fuzz_words.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_words_CPPFLAGS = $(CPPFLAGS_OF_FUZZ)
 tests_fuzz_fuzz_words_LDFLAGS = $(LDFLAGS_OF_FUZZ)
 tests_fuzz_fuzz_words_LDADD = libreeld.a $(REELD_LIBS)
+
+# One source, a program per provider: tests/data/<provider> is its corpus.
+tests_fuzz_fuzz_fal_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_fal_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"fal"'
+tests_fuzz_fuzz_fal_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_fal_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_google_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_google_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"google"'
+tests_fuzz_fuzz_google_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_google_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_luma_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_luma_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"luma"'
+tests_fuzz_fuzz_luma_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_luma_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_luma_dream_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_luma_dream_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"luma_dream"'
+tests_fuzz_fuzz_luma_dream_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_luma_dream_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_openai_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_openai_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"openai"'
+tests_fuzz_fuzz_openai_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_openai_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_replicate_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_replicate_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"replicate"'
+tests_fuzz_fuzz_replicate_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_replicate_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_runway_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_runway_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"runway"'
+tests_fuzz_fuzz_runway_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_runway_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_minimax_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_minimax_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"minimax"'
+tests_fuzz_fuzz_minimax_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_minimax_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_modelslab_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_modelslab_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"modelslab"'
+tests_fuzz_fuzz_modelslab_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_modelslab_LDADD = libreeld.a $(REELD_LIBS)

@@ -18,8 +18,10 @@ one() {
 	out=fuzz-out/$name
 	mkdir -p "$out/new"
 	rm -f "$out"/found-*
-	set -- "$srcdir/tests/fuzz/corpus/$name"
-	[ ! -d "$srcdir/tests/data/$name" ] || set -- "$@" "$srcdir/tests/data/$name"
+	set --
+	for dir in "$srcdir/tests/fuzz/corpus/$name" "$srcdir/tests/data/$name"; do
+		[ ! -d "$dir" ] || set -- "$@" "$dir"
+	done
 	status=ok
 	"$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
 		-max_len=8192 -artifact_prefix="$out/found-" -print_final_stats=1 \
