@@ -22,8 +22,9 @@ struct conf_provider {
 	const char *base_url; /* "" = the adapter's own */
 	const char *key;      /* "" = none: its models are not available */
 	bool allow_private;   /* the base may be on a private address */
-	int64_t concurrency;  /* generations in flight, 0 = the adapter's own */
-	int64_t rpm;	      /* requests per minute, 0 = no limit */
+	const char *webhook_secret; /* of its webhooks, "" = none */
+	int64_t concurrency; /* generations in flight, 0 = the adapter's own */
+	int64_t rpm;	     /* requests per minute, 0 = no limit */
 };
 
 struct conf {

@@ -124,6 +124,8 @@ const struct setting conf_provider_settings[] = {
     {"key", SET_SECRET, AT_P(key), "", 0, 0, NULL, NULL, "Its key."},
     {"allow_private", SET_BOOL, AT_P(allow_private), "no", 0, 0, NULL, NULL,
 	"Its address may be private (ComfyUI, tests)."},
+    {"webhook_secret", SET_SECRET, AT_P(webhook_secret), "", 0, 0, NULL, NULL,
+	"Signs its webhooks, where it has such a secret (Replicate)."},
     {"concurrency", SET_INT, AT_P(concurrency), "0", 0, 1000000, NULL, NULL,
 	"Generations in flight there; 0: the adapter's own limit."},
     {"rpm", SET_INT, AT_P(rpm), "0", 0, 1000000, NULL, NULL,

@@ -59,6 +59,9 @@ account_of(void *arg, const char *provider)
 		settings->base_url[0] != '\0' ? settings->base_url : NULL,
 	    .key = settings->key[0] != '\0' ? settings->key : NULL,
 	    .allow_private = settings->allow_private,
+	    .hook_secret = settings->webhook_secret[0] != '\0'
+		? settings->webhook_secret
+		: NULL,
 	    .concurrency = (int)settings->concurrency,
 	    .rpm = (int)settings->rpm,
 	};
