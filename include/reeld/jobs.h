@@ -73,6 +73,7 @@ struct engine_deps {
 	int64_t beat_ms;  /* [5 s] */
 	int64_t sweep_ms; /* claims without a hint [1 s] */
 	int64_t download_max_bytes; /* [1 GiB] */
+	int64_t keys_again_ms;	    /* between fetches of hook keys [5 min] */
 };
 
 /* For /metrics. */
@@ -123,8 +124,11 @@ void engine_hurry(struct engine *engine, const char *generation_id);
  */
 void engine_publish(struct engine *engine, const struct pg_rows *rows, int row);
 
-/* A provider's webhook, as it came.  Statuses for the HTTP reply: 200 (also
- * for duplicates and for what is over), 401, 404, 400, 413. */
+/*
+ * A provider's webhook, as it came.  Statuses for the HTTP reply: 200 (also
+ * for duplicates and for what is over), 401 (token or signature), 404 (also
+ * one about another request), 400, 413, 503 (send it again later).
+ */
 typedef void engine_hook_fn(int status, void *arg);
 struct engine_hook;
 struct engine_hook_in {

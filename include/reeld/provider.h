@@ -209,12 +209,15 @@ struct provider {
 	/* Webhooks and callbacks.  keys: what keys_url served, or the
 	 * configured secret as {"secret": "whsec_..."}; NULL when unknown.
 	 * verify NULL: there is no signature, the token in the URL and the
-	 * poll that follows are the proof. */
-	const char *keys_url;
+	 * poll that follows are the proof.  Its err name "bad_signature"
+	 * means that other keys may fit; anything else is final. */
+	const char *keys_url; /* on base_url's host when that is set */
 	bool (*verify)(const struct provider_hook *hook,
 	    const struct json_object *keys, struct err *err);
 	/* What it says; UNKNOWN with next POLL when it only hurries a poll.
-	 * false: not a message of theirs. */
+	 * result is set when it tells of a success: kept with an attempt
+	 * that has ended otherwise.  false: not a message of theirs, or
+	 * (ERR_CONFLICT) one about another request. */
 	bool (*hook)(const struct provider_job *job, struct json_object *body,
 	    struct provider_verdict *out, struct err *err);
 

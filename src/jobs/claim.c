@@ -31,6 +31,7 @@ lane_find(struct engine *engine, const char *name)
 	lane->provider = provider;
 	lane->filled_ms = clock_mono_ms();
 	lane->tokens = 1e9; /* until its limit is looked at */
+	keys_init(&lane->keys);
 	return lane;
 }
 

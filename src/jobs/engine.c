@@ -316,6 +316,8 @@ engine_new(const struct engine_deps *deps)
 		self->d.sweep_ms = 1000;
 	if (self->d.download_max_bytes <= 0)
 		self->d.download_max_bytes = 1LL << 30;
+	if (self->d.keys_again_ms <= 0)
+		self->d.keys_again_ms = 5LL * 60 * 1000;
 	TAILQ_INIT(&self->jobs);
 	TAILQ_INIT(&self->dirty);
 	TAILQ_INIT(&self->slot_queue);
@@ -354,6 +356,8 @@ engine_free(struct engine *self)
 	drop_everything(self);
 	for (size_t i = 0; i < nitems(queries); i++)
 		pg_query_cancel(queries[i]);
+	for (int i = 0; i < self->n_lanes; i++)
+		keys_fini(&self->lanes[i].keys);
 	worker_push_cancel(self);
 	timer_fini(&self->beat);
 	timer_fini(&self->sweep);

@@ -1,9 +1,13 @@
 /*
- * hook.c - webhooks of providers.  The URL holds the attempt and its token;
- * a vendor's own signature is checked where its secret is configured.  A
- * webhook never decides anything: it hurries the next question, and for a
+ * hook.c - webhooks of providers.  The URL holds the attempt and its token,
+ * and the provider's signature over the raw body is checked before anything
+ * else is read: by its published keys (keys.c), or by the configured secret.
+ *
+ * A webhook never decides anything: it hurries the next question, and for a
  * submit whose answer was lost it brings the id.  Duplicates, late ones and
- * forgeries change nothing.
+ * forgeries change nothing, so while a provider's keys can't be fetched the
+ * token alone may hurry, and what would be believed is asked for again later.
+ * A success of what has ended is kept with its attempt, for the books.
  */
 #define LOG_MODULE "jobs"
 #include <stdio.h>
@@ -16,7 +20,11 @@
 #include "reeld/log.h"
 #include "reeld/redis.h"
 
-enum { HOOK_MAX = 1024 * 1024 };
+enum {
+	HOOK_MAX = 1024 * 1024,
+	LATE_MAX = 16 * 1024, /* of a late result that is kept */
+	HEADERS_MAX = 8	      /* that a signature may be made of */
+};
 
 struct engine_hook {
 	struct engine *engine;
@@ -30,6 +38,16 @@ struct engine_hook {
 	char token_hash[65];
 	struct id attempt;
 	int status;
+	bool signed_ok;
+	/* While it waits for keys: what the signature covers. */
+	struct keys_wait wait;
+	char *raw;
+	size_t len;
+	int64_t now_ms;
+	struct {
+		char *name, *value;
+	} headers[HEADERS_MAX];
+	int n_headers;
 };
 
 static void
@@ -37,7 +55,13 @@ hook_free(struct engine_hook *self)
 {
 	pg_query_cancel(&self->query);
 	loop_defer_cancel(&self->defer);
+	keys_wait_cancel(&self->wait);
 	json_free(&self->body);
+	for (int i = 0; i < self->n_headers; i++) {
+		free(self->headers[i].name);
+		free(self->headers[i].value);
+	}
+	free(self->raw);
 	free(self);
 }
 
@@ -112,13 +136,75 @@ may_forward(const struct engine_hook *self, const struct pg_rows *rows)
 }
 
 static void
+found(struct engine_hook *self, const char *generation, const char *id)
+{
+	char *text = xasprintf("%s %s %s", generation, self->attempt.text, id);
+
+	engine_hint_found(self->engine, text);
+	free(text);
+}
+
+/* Only what is a definite success comes with a result. */
+static bool
+is_late(const struct pg_rows *rows, const struct provider_verdict *verdict)
+{
+	return verdict->result != NULL &&
+	    !str_eq(pg_text(rows, 0, "called_status"), "succeeded");
+}
+
+static void
+on_late(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct engine_hook *self = arg;
+
+	if (err == NULL)
+		log_info("attempt=%s outcome=%s msg=\"late result\"",
+		    self->attempt.text, pg_text(rows, 0, "outcome"));
+	finish(self, err == NULL ? 200 : 503);
+}
+
+static void
+keep_late(struct engine_hook *self, const struct provider_verdict *verdict)
+{
+	struct json_object *doc = json_new();
+	char *text;
+
+	json_set_text(doc, "source", "webhook");
+	if (verdict->provider_id != NULL)
+		json_set_text(doc, "provider_id", verdict->provider_id);
+	json_set_copy(doc, "result", verdict->result);
+	text = json_dump_text(doc);
+	if (strlen(text) > LATE_MAX) {
+		json_set_null(doc, "result");
+		free(text);
+		text = json_dump_text(doc);
+	}
+	json_free(&doc);
+	pg_query_start(self->engine->d.pg, STMT_ATTEMPT_LATE,
+	    PG_ARGS(self->attempt.text, text, NULL), &self->query, on_late,
+	    self);
+	free(text);
+}
+
+static bool
+has_ended(const struct pg_rows *rows)
+{
+	const char *status = pg_text(rows, 0, "job_status");
+
+	return str_eq(status, "succeeded") || str_eq(status, "failed") ||
+	    str_eq(status, "cancelled");
+}
+
+static void
 on_attempt(const struct pg_rows *rows, const struct err *err, void *arg)
 {
 	struct engine_hook *self = arg;
 	struct provider_verdict verdict;
 	struct provider_job pj = {0};
+	struct err why = {0};
 	const char *generation, *hash;
 	int status = 200;
+	bool ended;
 
 	if (err != NULL) {
 		finish(self, 503); /* they will try again */
@@ -135,31 +221,33 @@ on_attempt(const struct pg_rows *rows, const struct err *err, void *arg)
 		finish(self, 401);
 		return;
 	}
-	if (!pg_bool(rows, 0, "attempt_current") ||
-	    str_eq(pg_text(rows, 0, "job_status"), "succeeded") ||
-	    str_eq(pg_text(rows, 0, "job_status"), "failed") ||
-	    str_eq(pg_text(rows, 0, "job_status"), "cancelled")) {
-		finish(self, 200);
-		return;
-	}
+	ended = has_ended(rows) || !pg_bool(rows, 0, "attempt_current");
 	generation = pg_text(rows, 0, "generation_id");
 	pj.generation_id = generation;
 	pj.attempt_id = self->attempt.text;
 	pj.nonce = pg_text(rows, 0, "called_nonce");
+	if (pg_bool(rows, 0, "attempt_current"))
+		pj.provider_id = pg_text(rows, 0, "provider_job_id");
 	pj.now_ms = clock_wall_ms();
 	provider_verdict_init(&verdict);
 	if (self->provider->hook != NULL &&
-	    !self->provider->hook(&pj, self->body, &verdict, NULL)) {
-		status = 400;
+	    !self->provider->hook(&pj, self->body, &verdict, &why)) {
+		status = why.code == ERR_CONFLICT ? 404 : 400;
+	} else if (ended) {
+		if (self->signed_ok && is_late(rows, &verdict)) {
+			keep_late(self, &verdict);
+			provider_verdict_fini(&verdict);
+			return;
+		}
 	} else if (!may_forward(self, rows)) {
 		status = 503;
 	} else if (str_eq(pg_text(rows, 0, "job_status"), "uncertain") &&
 	    verdict.provider_id != NULL) {
-		char *text = xasprintf("%s %s %s", generation,
-		    self->attempt.text, verdict.provider_id);
-
-		engine_hint_found(self->engine, text);
-		free(text);
+		/* An id is believed only when it is signed: once more. */
+		if (!self->signed_ok)
+			status = 503;
+		else
+			found(self, generation, verdict.provider_id);
 	} else {
 		engine_hurry(self->engine, generation);
 	}
@@ -167,16 +255,139 @@ on_attempt(const struct pg_rows *rows, const struct err *err, void *arg)
 	finish(self, status);
 }
 
+/* --- The signature ---------------------------------------------------------
+ */
+
+/* Reads the body, then the attempt. */
+static int
+go_on(struct engine_hook *self, const void *body, size_t len)
+{
+	struct err err;
+
+	if (!json_parse_flags(
+		body, len, HOOK_MAX, JSON_FOREIGN, &self->body, &err))
+		return 400;
+	pg_query_start(self->engine->d.pg, STMT_JOB_BY_ATTEMPT,
+	    PG_ARGS(self->attempt.text), &self->query, on_attempt, self);
+	return 200;
+}
+
+static int
+refuse(const struct engine_hook *self, const struct err *err)
+{
+	log_warn("provider=%s attempt=%s msg=%s", self->provider->name,
+	    self->attempt.text, log_text(err->msg));
+	return 401;
+}
+
+/* What the adapter reads is kept, for the case that it must wait. */
+struct listen {
+	const struct engine_hook_in *in;
+	struct engine_hook *self;
+};
+
+static const char *
+listen_header(const char *name, void *arg)
+{
+	struct listen *listen = arg;
+	struct engine_hook *self = listen->self;
+	const char *value = listen->in->header(name, listen->in->header_arg);
+
+	if (value != NULL && self->n_headers < HEADERS_MAX) {
+		self->headers[self->n_headers].name = xstrdup(name);
+		self->headers[self->n_headers++].value = xstrdup(value);
+	}
+	return value;
+}
+
+static const char *
+kept_header(const char *name, void *arg)
+{
+	const struct engine_hook *self = arg;
+
+	for (int i = 0; i < self->n_headers; i++)
+		if (str_eq(self->headers[i].name, name))
+			return self->headers[i].value;
+	return NULL;
+}
+
+static void
+on_keys(void *arg)
+{
+	struct engine_hook *self = arg;
+	struct lane *lane = lane_find(self->engine, self->provider->name);
+	struct provider_hook hook = {
+	    self->raw, self->len, kept_header, self, self->now_ms};
+	const struct json_object *keys = keys_current(&lane->keys);
+	struct err err = {0};
+	int status;
+
+	self->signed_ok = self->provider->verify(&hook, keys, &err);
+	status = self->signed_ok || keys == NULL
+	    ? go_on(self, self->raw, self->len)
+	    : refuse(self, &err);
+	if (status != 200)
+		finish(self, status);
+}
+
+/* By the keys that the provider publishes; 0: it waits for them. */
+static int
+check_keys(struct engine_hook *self, const struct engine_hook_in *in)
+{
+	struct lane *lane = lane_find(self->engine, self->provider->name);
+	struct listen listen = {in, self};
+	struct provider_hook hook = {
+	    in->body, in->len, listen_header, &listen, self->now_ms};
+	const struct json_object *keys;
+	struct err err = {0};
+
+	if (lane == NULL)
+		return 503;
+	keys = keys_current(&lane->keys);
+	self->signed_ok = self->provider->verify(&hook, keys, &err);
+	if (self->signed_ok)
+		return 200;
+	/* Not signed at all, or too old: no key would help. */
+	if (!str_eq(err.name, "bad_signature"))
+		return refuse(self, &err);
+	self->wait.fn = on_keys;
+	self->wait.arg = self;
+	if (keys_fetch(self->engine, lane, &self->wait)) {
+		self->raw = xmemdup(in->body, in->len);
+		self->len = in->len;
+		return 0;
+	}
+	return keys != NULL ? refuse(self, &err) : 200;
+}
+
+static int
+check_secret(struct engine_hook *self, const struct engine_hook_in *in)
+{
+	const struct engine_deps *d = &self->engine->d;
+	const struct provider_account *account = d->account != NULL
+	    ? d->account(d->account_arg, self->provider->name)
+	    : NULL;
+	struct provider_hook hook = {
+	    in->body, in->len, in->header, in->header_arg, self->now_ms};
+	struct json_object *keys;
+	struct err err = {0};
+
+	self->signed_ok = true; /* where nothing is signed, the token is it */
+	if (self->provider->verify == NULL || account == NULL ||
+	    account->hook_secret == NULL)
+		return 200;
+	keys = json_new();
+	json_set_text(keys, "secret", account->hook_secret);
+	self->signed_ok = self->provider->verify(&hook, keys, &err);
+	json_free(&keys);
+	return self->signed_ok ? 200 : refuse(self, &err);
+}
+
+/* 200: the answer comes from the attempt; 0: later. */
 static int
 examine(struct engine_hook *self, const struct engine_hook_in *in)
 {
-	const struct engine_deps *d = &self->engine->d;
-	const struct provider_account *account;
-	struct provider_hook hook = {
-	    in->body, in->len, in->header, in->header_arg, clock_wall_ms()};
-	struct json_object *keys = NULL;
-	struct err err = {0};
-	bool ok = true;
+	int status;
 
 	if (in->len > HOOK_MAX)
 		return 413;
@@ -186,24 +397,12 @@ examine(struct engine_hook *self, const struct engine_hook_in *in)
 	if (strlen(in->token) > 128)
 		return 401;
 	sha256_hex(in->token, strlen(in->token), self->token_hash);
-	account = d->account != NULL ? d->account(d->account_arg, in->provider)
-				     : NULL;
-	if (self->provider->verify != NULL && account != NULL &&
-	    account->hook_secret != NULL) {
-		keys = json_new();
-		json_set_text(keys, "secret", account->hook_secret);
-		ok = self->provider->verify(&hook, keys, &err);
-		json_free(&keys);
-	}
-	if (!ok) {
-		log_warn("provider=%s attempt=%s msg=%s", in->provider,
-		    self->attempt.text, log_text(err.msg));
-		return 401;
-	}
-	if (!json_parse_flags(
-		in->body, in->len, HOOK_MAX, JSON_FOREIGN, &self->body, &err))
-		return 400;
-	return 200;
+	self->now_ms = clock_wall_ms();
+	status =
+	    self->provider->verify != NULL && self->provider->keys_url != NULL
+	    ? check_keys(self, in)
+	    : check_secret(self, in);
+	return status == 200 ? go_on(self, in->body, in->len) : status;
 }
 
 void
@@ -219,11 +418,7 @@ engine_hook_start(struct engine *engine, const struct engine_hook_in *in,
 	*slot = self;
 	engine->stats.hooks++;
 	self->status = examine(self, in);
-	if (self->status != 200) {
+	if (self->status != 200 && self->status != 0)
 		loop_defer(
 		    engine->d.loop, "hook", on_refused, self, &self->defer);
-		return;
-	}
-	pg_query_start(engine->d.pg, STMT_JOB_BY_ATTEMPT,
-	    PG_ARGS(self->attempt.text), &self->query, on_attempt, self);
 }

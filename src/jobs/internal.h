@@ -18,6 +18,21 @@
 #include "reeld/spec.h"
 #include "reeld/storage.h"
 
+/* Public keys of a provider's webhooks. */
+struct keys_wait {
+	TAILQ_ENTRY(keys_wait) entry;
+	struct hook_keys *keys; /* NULL: does not wait */
+	void (*fn)(void *arg);	/* once, whatever came of it */
+	void *arg;
+};
+struct hook_keys {
+	struct json_object *doc;      /* what they served, or NULL */
+	int64_t fetched_ms, tried_ms; /* monotonic */
+	bool tried, failed;
+	struct fetch_call *call;
+	TAILQ_HEAD(, keys_wait) waiting;
+};
+
 /* Everything of one provider in this process. */
 struct lane {
 	const struct provider *provider;
@@ -25,6 +40,7 @@ struct lane {
 	double tokens;	   /* submits that may start now */
 	int64_t filled_ms; /* when tokens was computed */
 	bool odd_status;   /* an unknown status word was logged */
+	struct hook_keys keys;
 };
 
 enum { MAX_LANES = 32 };
@@ -195,6 +211,16 @@ void progress_flush(void *arg);
 void events_mark(struct engine *engine, const char *seqs);
 void events_flush(struct engine *engine);
 bool events_publish_json(struct engine *engine, struct json_object *event);
+
+/* keys.c */
+void keys_init(struct hook_keys *keys);
+void keys_fini(struct hook_keys *keys); /* nobody may wait any more */
+/* NULL: none, or too old. */
+const struct json_object *keys_current(const struct hook_keys *keys);
+/* Fetches them and calls wait->fn then; false: that was done just now. */
+bool
+keys_fetch(struct engine *engine, struct lane *lane, struct keys_wait *wait);
+void keys_wait_cancel(struct keys_wait *wait); /* safe twice */
 
 /* hook.c, worker.c */
 bool hook_found(struct engine *engine, const char *text);

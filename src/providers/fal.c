@@ -437,7 +437,7 @@ fal_verify(const struct provider_hook *hook, const struct json_object *keys,
 
 	if (id == NULL || user == NULL || time == NULL || hex == NULL ||
 	    strlen(hex) != 128 || !hex_decode(signature, sizeof signature, hex))
-		return err_set_name(err, ERR_UNAUTHORIZED, "bad_signature",
+		return err_set_name(err, ERR_UNAUTHORIZED, "unsigned",
 		    "The message is not signed by fal.ai");
 	if (!str_to_i64(time, 0, INT64_C(1) << 40, &at) ||
 	    llabs(hook->now_ms / 1000 - at) > WEBHOOK_TOLERANCE_S)
@@ -464,6 +464,11 @@ fal_hook(const struct provider_job *job, struct json_object *body,
 		return err_set_name(err, ERR_CONFLICT, "other_request",
 		    "The message is about another request");
 	verdict_status(out, json_text_at(body, "status"), NULL, 0);
+	if (str_eq(out->status, "OK")) {
+		out->result = json_copy(json_obj_at(body, "payload"));
+		if (out->result == NULL)
+			out->result = json_new();
+	}
 	/* The id is news when the answer to the submit was lost; what came
 	 * of it is asked for over our own connection. */
 	verdict_set_text(&out->provider_id, id);

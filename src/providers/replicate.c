@@ -466,6 +466,10 @@ replicate_hook(const struct provider_job *job, struct json_object *body,
 		return err_set_name(err, ERR_CONFLICT, "other_request",
 		    "The message is about another prediction");
 	verdict_status(out, json_text_at(body, "status"), NULL, 0);
+	if (str_eq(out->status, "succeeded")) {
+		out->result = json_new();
+		json_set_copy(out->result, "output", json_at(body, "output"));
+	}
 	verdict_set_text(&out->provider_id, id);
 	out->state = PROVIDER_UNKNOWN;
 	out->next = PROVIDER_STEP_POLL;

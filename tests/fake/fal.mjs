@@ -8,13 +8,16 @@
 //   video    ok | drip | stall | cut | html | 403 | short; a list plays one
 //            per download
 //   hook     true: sends the webhook when done; 2: twice
+// Webhooks are signed (Ed25519); the key stands at /.well-known/jwks.json,
+// rotate() takes another one, keys = false serves none.
 //   bytes    the file (default: a small MP4 made by ffmpeg)
 // barrier(name) holds the answers at "submit", "poll", "result", "video" until
 // release(name). Over HTTP: POST /control/plan {prompt, ...plan},
 // POST /control/barrier/<name>, POST /control/release/<name>,
 // GET /control/stats.
 import { execFileSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomUUID, sign }
+	from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
@@ -53,6 +56,24 @@ export class FakeFal {
 		this.downloads = {};
 		this.links = {};
 		this.hooks = [];
+		this.key_gets = 0;
+		this.keys = true;
+		this.rotate();
+	}
+
+	rotate() { this.key = generateKeyPairSync('ed25519'); }
+
+	// Headers that sign a webhook's body as fal does.
+	signature(body, { at = Math.floor(Date.now() / 1000),
+		key = this.key } = {}) {
+		const [id, user] = [randomUUID(), 'user-1'];
+		const digest = createHash('sha256').update(body).digest('hex');
+		return { 'x-fal-webhook-request-id': id,
+			'x-fal-webhook-user-id': user,
+			'x-fal-webhook-timestamp': String(at),
+			'x-fal-webhook-signature': sign(null,
+				Buffer.from(`${id}\n${user}\n${at}\n${digest}`),
+				key.privateKey).toString('hex') };
 	}
 
 	async start(port = 0) {
@@ -130,6 +151,13 @@ export class FakeFal {
 		const path = url.pathname;
 		if (path.startsWith('/control/')) {
 			return this.control(req, res, path.slice(9));
+		}
+		if (path === '/.well-known/jwks.json') {
+			this.key_gets++;
+			const { x } = this.key.publicKey.export({ format: 'jwk' });
+			return this.keys ? this.json(res, 200, { keys: [{ kty: 'OKP',
+				crv: 'Ed25519', use: 'sig', kid: 'k', x }] })
+				: this.json(res, 503, {});
 		}
 		const file = path.match(/^\/files\/([^/]+)\/(\d+)\.mp4$/);
 		if (file) return this.video(req, res, file[1], Number(file[2]));
@@ -268,13 +296,18 @@ export class FakeFal {
 		return res.end(bytes.subarray(from));
 	}
 
-	async send_hook(job, times) {
+	// What fal says about a job; how: see signature(), or headers.
+	async send_hook(job, times, how = {}) {
 		if (!job.hook) return;
 		for (let i = 0; i < times; i++) {
-			const reply = await fetch(job.hook, { method: 'POST',
-				headers: { 'content-type': 'application/json' },
-				body: JSON.stringify({ request_id: job.id, status: 'OK',
-					gateway_request_id: job.id, payload: {} }) })
+			const body = how.body ?? JSON.stringify({ request_id: job.id,
+				gateway_request_id: job.id, ...(how.error
+					? { status: 'ERROR', error: 'Invalid status code: 422' }
+					: { status: 'OK', payload: { video: { url:
+						`${this.url}/files/${job.id}/1.mp4` } } }) });
+			const reply = await fetch(how.url ?? job.hook, { method: 'POST',
+				headers: { 'content-type': 'application/json',
+					...(how.headers ?? this.signature(body, how)) }, body })
 				.catch((e) => ({ status: String(e) }));
 			this.hooks.push({ prompt: job.prompt, status: reply.status });
 		}

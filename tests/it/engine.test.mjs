@@ -31,7 +31,7 @@ before(async () => {
 		const [, , provider, attempt, token] = req.url.split('/');
 		let status = 0;
 		for (const d of demos) {
-			status = await d.hook(provider, attempt, token,
+			status = await d.hook(provider, attempt, token, req.headers,
 				Buffer.concat(parts).toString());
 		}
 		res.writeHead(status || 503);
@@ -47,6 +47,10 @@ after(async () => {
 	await server.stop();
 	assert.deepEqual(broken, []);
 });
+
+// As the adapter spells them: engine_demo looks them up exactly.
+const hook_headers = ['Request-Id', 'User-Id', 'Timestamp', 'Signature']
+	.map((h) => `X-Fal-Webhook-${h}`);
 
 class Demo {
 	constructor(db, dir, env = {}, { url = fal.url, redis = '-' } = {}) {
@@ -89,11 +93,13 @@ class Demo {
 	up() { return Promise.race([this.said(/^up /m), this.gone]); }
 	tell(line) { this.child.stdin.write(`${line}\n`); }
 
-	async hook(provider, attempt, token, body) {
-		const n = (this.out.match(/^hook /mg) ?? []).length;
-		this.tell(`hook ${provider} ${attempt} ${token} ${body}`);
+	async hook(provider, attempt, token, headers, body) {
+		const n = this.hooks = (this.hooks ?? 0) + 1;
+		this.tell(`hook ${JSON.stringify({ n, provider, attempt, token,
+			headers: { ...headers, ...Object.fromEntries(hook_headers.map(
+				(h) => [h, headers[h.toLowerCase()]])) }, body })}`);
 		const m = await Promise.race([this.gone,
-			this.said(new RegExp(`(?:^hook (\\d+)\\n[^]*?){${n + 1}}`, 'm'))]);
+			this.said(new RegExp(`^hook ${n} (\\d+)$`, 'm'))]);
 		return Number(m[1] ?? 503);
 	}
 
@@ -241,14 +247,122 @@ test('a lost answer is found by its webhook', async () => {
 	assert.equal(row.status, 'completed', d.log);
 	assert.equal(fal.submits[g.prompt], 1);
 	await books(w, 90);
-	// Late, repeated and forged ones change nothing.
+	// Late and repeated ones change nothing.
 	await fal.send_hook(job, 2);
 	assert.equal(fal.hooks.at(-1).status, 200);
-	const forged = job.hook.replace(/[^/]+$/, 'A'.repeat(43));
-	const r = await fetch(forged, { method: 'POST',
-		body: '{"request_id":"other","status":"OK"}' });
-	assert.equal(r.status, 401);
 	assert.equal((await w.row(g.id)).version, row.version);
+	await d.kill('SIGTERM');
+});
+
+// reliability D15: what comes to a webhook's address, and the answer.
+test('webhooks: signature, age, token, other jobs, size, rubbish', async () => {
+	const w = await world();
+	const [g, other] = [await w.submit({ polls: 1e6 }),
+		await w.submit({ polls: 1e6 })];
+	const d = w.demo();
+	for (const x of [g, other]) {
+		await until(w, x.id, (r) => r.stage === 'generate', d);
+	}
+	const before = await w.row(g.id);
+	const of = (x) => [...fal.jobs.values()].find((j) => j.prompt === x.prompt);
+	const job = of(g);
+	const body = JSON.stringify({ request_id: job.id, status: 'OK' });
+	const sent = fal.signature(body);
+	const gets = fal.key_gets;
+	const now = Math.floor(Date.now() / 1000);
+	for (const [name, how, status] of [
+		['unsigned', { headers: {} }, 401],
+		['old', { at: now - 400 }, 401],
+		['of tomorrow', { at: now + 400 }, 401],
+		['another key', { key: new FakeFal().key }, 401],
+		['of another body', { headers: fal.signature('{}') }, 401],
+		['another token', { url: job.hook.replace(/[^/]+$/, 'A'.repeat(43)) },
+			401],
+		['another attempt', { url: job.hook.replace(/[^/]+(?=\/[^/]+$)/,
+			randomUUID()) }, 404],
+		['another job', { body: JSON.stringify({ request_id: of(other).id,
+			status: 'OK' }) }, 404],
+		['no message', { body: '{"a":1}' }, 400],
+		['no JSON', { body: 'hello' }, 400],
+		['2 MB', { body: `{"a":"${'x'.repeat(2 << 20)}"}` }, 413],
+		['good', { body, headers: sent }, 200],
+		['replayed', { body, headers: sent }, 200],
+	]) {
+		await fal.send_hook(job, 1, how);
+		assert.equal(fal.hooks.at(-1).status, status, name);
+	}
+	const after_all = await w.row(g.id);
+	assert.equal(after_all.status, before.status);
+	// The first one that a key might fit asks; then not for five minutes.
+	assert.equal(fal.key_gets, gets + 1);
+	assert.doesNotMatch(d.log, new RegExp(job.hook.split('/').at(-1)));
+	await d.kill('SIGTERM');
+});
+
+for (const [ms, status, more] of [['0', 401, 0], ['1', 200, 1]]) {
+	test(`webhooks: new keys, ${more ? 'fetched' : 'too soon'}`,
+		async () => {
+			const w = await world();
+			const g = await w.submit({ polls: 1e6 });
+			const d = w.demo({ DEMO_KEYS_MS: ms });
+			await until(w, g.id, (r) => r.stage === 'generate', d);
+			const job = [...fal.jobs.values()].find((j) =>
+				j.prompt === g.prompt);
+			const gets = fal.key_gets;
+			for (let i = 0; i < 3; i++) await fal.send_hook(job, 1);
+			assert.equal(fal.hooks.at(-1).status, 200);
+			assert.equal(fal.key_gets, gets + 1);
+			fal.rotate();
+			await fal.send_hook(job, 1);
+			assert.equal(fal.hooks.at(-1).status, status);
+			assert.equal(fal.key_gets, gets + 1 + more);
+			await d.kill('SIGTERM');
+		});
+}
+
+test('webhooks: without keys they only hurry', async () => {
+	const w = await world();
+	const g = await w.submit({ polls: 3 });
+	const lost = await w.submit({ submit: 'cut' });
+	fal.keys = false;
+	const d = w.demo();
+	await until(w, g.id, (r) => r.stage === 'generate', d);
+	const of = (x) => [...fal.jobs.values()].find((j) => j.prompt === x.prompt);
+	await fal.send_hook(of(g), 1);
+	assert.equal(fal.hooks.at(-1).status, 200);
+	await until(w, lost.id, async () => (await w.k.one('select status from '
+		+ 'jobs where generation_id = $1', [lost.id])).status === 'uncertain',
+	d);
+	// An id is not believed from a message that may be anybody's.
+	await fal.send_hook(of(lost), 1);
+	assert.equal(fal.hooks.at(-1).status, 503);
+	await fal.send_hook(of(g), 1, { headers: {} });
+	assert.equal(fal.hooks.at(-1).status, 401);
+	assert.equal((await ended(w, g.id, d)).status, 'completed', d.log);
+	assert.equal((await w.row(lost.id)).status, 'processing');
+	fal.keys = true;
+	await d.kill('SIGTERM');
+});
+
+test('a success after the refund is kept and changes nothing', async () => {
+	const w = await world();
+	const g = await w.submit({ result: 'failed' });
+	const d = w.demo();
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'failed');
+	const job = [...fal.jobs.values()].find((j) => j.prompt === g.prompt);
+	const late = async () => (await w.k.one('select late_result, status from '
+		+ 'attempts where generation_id = $1', [g.id]));
+	await fal.send_hook(job, 1, { error: true });
+	assert.equal((await late()).late_result, null);
+	await fal.send_hook(job, 2);
+	assert.equal(fal.hooks.at(-1).status, 200);
+	const kept = await late();
+	assert.equal(kept.status, 'failed');
+	assert.match(kept.late_result.result.video.url, /mp4$/);
+	assert.equal(kept.late_result.provider_id, job.id);
+	assert.equal((await w.row(g.id)).version, row.version);
+	await books(w, 100);
 	await d.kill('SIGTERM');
 });
 

@@ -1,16 +1,20 @@
 /*
  * engine_demo.c - the engine alone on a given database, for tests of src/jobs.
  * Lines on stdin: "cancel <generation>", "wake", "dump",
- * "hook <provider> <attempt> <token> <json>".  SIGTERM drains and exits 0.
+ * "hook {"n", "provider", "attempt", "token", "headers", "body"}", answered
+ * by "hook <n> <status>".  SIGTERM drains and exits 0.  Settings come from
+ * the environment: DEMO_*.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "reeld/fetch.h"
 #include "reeld/jobs.h"
+#include "reeld/json.h"
 #include "reeld/log.h"
 #include "reeld/media.h"
 #include "reeld/mem.h"
@@ -18,13 +22,19 @@
 #include "reeld/redis.h"
 #include "reeld/storage.h"
 
+struct hook {
+	LIST_ENTRY(hook) entry;
+	struct engine_hook *hook;
+	int64_t n;
+};
+
 static struct demo {
 	struct loop *loop;
 	struct engine *engine;
 	struct provider_account fal;
-	struct engine_hook *hook;
+	LIST_HEAD(, hook) hooks;
 	struct loop_timer up;
-	char line[65536];
+	char line[4 << 20];
 	size_t len;
 } demo;
 
@@ -53,17 +63,43 @@ on_term(int signo, void *arg)
 static void
 on_hook(int status, void *arg)
 {
-	(void)arg;
-	printf("hook %d\n", status);
+	struct hook *self = arg;
+
+	printf("hook %d %d\n", (int)self->n, status);
 	fflush(stdout);
+	LIST_REMOVE(self, entry);
+	free(self);
 }
 
 static const char *
-no_header(const char *name, void *arg)
+header(const char *name, void *arg)
 {
-	(void)name;
-	(void)arg;
-	return NULL;
+	return json_text_at(arg, name);
+}
+
+static void
+hook(const char *text)
+{
+	struct hook *self = xcalloc(1, sizeof *self);
+	struct engine_hook_in in = {.header = header};
+	struct json_object *doc;
+	struct err err;
+
+	if (!json_parse(text, strlen(text), sizeof demo.line, &doc, &err)) {
+		fprintf(stderr, "%s\n", err.msg);
+		exit(1);
+	}
+	if (!json_int_at(doc, "n", &self->n))
+		self->n = -1;
+	in.provider = json_text_at(doc, "provider");
+	in.attempt = json_text_at(doc, "attempt");
+	in.token = json_text_at(doc, "token");
+	in.body = json_text_at(doc, "body");
+	in.len = strlen(in.body);
+	in.header_arg = json_obj_at(doc, "headers");
+	LIST_INSERT_HEAD(&demo.hooks, self, entry);
+	engine_hook_start(demo.engine, &in, &self->hook, on_hook, self);
+	json_free(&doc);
 }
 
 static void
@@ -81,14 +117,7 @@ run(char *line)
 		printf("active %d\n", engine_stats(demo.engine)->active);
 		fflush(stdout);
 	} else if (str_eq(verb, "hook")) {
-		struct engine_hook_in in = {.header = no_header};
-
-		in.provider = strsep(&rest, " ");
-		in.attempt = strsep(&rest, " ");
-		in.token = strsep(&rest, " ");
-		in.body = rest;
-		in.len = strlen(rest);
-		engine_hook_start(demo.engine, &in, &demo.hook, on_hook, NULL);
+		hook(rest);
 	}
 }
 
@@ -151,6 +180,8 @@ main(int argc, char **argv)
 	struct loop_io *io;
 	struct err err = {0};
 
+	if (getenv("DEMO_KEYS_MS") != NULL)
+		deps.keys_again_ms = atoi(getenv("DEMO_KEYS_MS"));
 	if (argc != 7) {
 		fprintf(stderr,
 		    "usage: engine_demo DB REDIS|- DIR FAL HELPER "
@@ -189,7 +220,13 @@ main(int argc, char **argv)
 
 	loop_io_free(&io);
 	timer_fini(&demo.up);
-	engine_hook_cancel(&demo.hook);
+	while (!LIST_EMPTY(&demo.hooks)) {
+		struct hook *h = LIST_FIRST(&demo.hooks);
+
+		engine_hook_cancel(&h->hook);
+		LIST_REMOVE(h, entry);
+		free(h);
+	}
 	engine_free(demo.engine);
 	storage_free(deps.storage);
 	media_pool_free(deps.media);

@@ -492,6 +492,7 @@ TEST(webhook)
 	CHECK(!provider_fal.verify(&hook, keys, &err));
 	headers.signature = NULL;
 	CHECK(!provider_fal.verify(&hook, keys, &err));
+	CHECK_STR(err.name, "unsigned");
 	json_free(&keys);
 	buf_fini(&body);
 	EVP_MD_CTX_free(ctx);
@@ -517,6 +518,11 @@ TEST(webhook_hurries_a_poll)
 	CHECK(provider_fal.hook(&job, doc, &verdict, &err));
 	CHECK_INT(verdict.next, ==, PROVIDER_STEP_POLL);
 	CHECK_STR(verdict.provider_id, "764cabcf-b745-4b3e-ae38-1200304cf45b");
+	CHECK(verdict.result != NULL);
+	provider_verdict_fini(&verdict);
+	json_set_text(doc, "status", "ERROR");
+	CHECK(provider_fal.hook(&job, doc, &verdict, &err));
+	CHECK(verdict.result == NULL);
 	provider_verdict_fini(&verdict);
 	job.provider_id = "another";
 	CHECK(!provider_fal.hook(&job, doc, &verdict, &err));
