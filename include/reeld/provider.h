@@ -28,8 +28,8 @@ struct json_object;
 
 /* --- What the adapter is told --------------------------------------------- */
 
-/* An input image: url for vendors that fetch it, data for those that want it
- * in the request (only filled when the provider says image_data). */
+/* An input image: data for a provider that says image_data; else a url when
+ * the store has public ones, and data when it is on disk. */
 struct provider_image {
 	const char *url;
 	const void *data;
@@ -183,7 +183,7 @@ struct provider {
 	int requests_per_min;  /* default limit; 0: none */
 	int result_lifetime_s; /* how long results stay; 0: unknown */
 	bool needs_key;
-	bool image_data; /* wants image bytes in job->start, job->end */
+	bool image_data; /* wants the bytes of images, never a url */
 
 	/* Is a prepare needed for this job?  NULL: always, where there is
 	 * one.  Its verdict may ask for another one by next = PREPARE. */
