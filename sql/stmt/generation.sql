@@ -157,11 +157,12 @@ from assets where user_id = $1 and deleted_at is null and state = 'ready'
 		+ $4::bigint * interval '1 microsecond', $5))
 order by created_at desc, id desc limit $6;
 
--- name: assets_purgeable (bigint)
--- engine pool: deleted for an hour, file still there
+-- name: assets_purgeable (text, bigint)
+-- engine pool: deleted for an hour, file still there, in that kind of store
 select id, backend, bucket, key from assets where deleted_at is not null
 	and deleted_at < now() - interval '1 hour' and state <> 'purged'
-order by deleted_at, id limit $1;
+	and backend = $1
+order by deleted_at, id limit $2;
 
 -- name: assets_purged (uuid[])
 -- engine pool: their files are gone

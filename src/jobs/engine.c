@@ -359,6 +359,7 @@ engine_free(struct engine *self)
 	for (int i = 0; i < self->n_lanes; i++)
 		keys_fini(&self->lanes[i].keys);
 	worker_push_cancel(self);
+	purge_end(self);
 	timer_fini(&self->beat);
 	timer_fini(&self->sweep);
 	timer_fini(&self->wake);

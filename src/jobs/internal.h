@@ -132,6 +132,7 @@ struct engine {
 	struct pg_query *beat_query, *claim_query, *flush_query, *clean_query,
 	    *check_query, *lost_query, *sent_query, *tidy_query, *cancel_query,
 	    *release_query, *stop_query, *push_query;
+	struct purge *purge; /* running, or NULL */
 	struct redis_call *length_call;
 	bool check_soon;
 	int64_t last_check_ms;
@@ -228,6 +229,10 @@ void engine_hint_found(struct engine *engine, const char *text);
 void worker_offered(struct job *job);
 void worker_offer(struct engine *engine, int step);
 void worker_push_cancel(struct engine *engine);
+
+/* purge.c */
+void purge_start(struct engine *engine);
+void purge_end(struct engine *engine); /* cancels; safe when none runs */
 
 /* sweep.c */
 void sweep_tidy(void *arg);

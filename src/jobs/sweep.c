@@ -131,7 +131,7 @@ sweep_tidy(void *arg)
 		    PG_ARGS(self->instance.text, pg_num(PAGE)), on_results);
 		break;
 	default:
-		if (step % 64 == 6)
+		if (step % 64 == 38)
 			run(self, STMT_GRANTS_EXPIRE, PG_ARGS(pg_num(PAGE)),
 			    on_quiet);
 		else if (step % 64 == 14)
@@ -139,6 +139,8 @@ sweep_tidy(void *arg)
 			    PG_ARGS("7 days", pg_num(1000)), on_quiet);
 		else if (step % 64 == 22)
 			run(self, STMT_ACCESS_PRUNE, NULL, on_quiet);
+		else if (step % 64 == 6)
+			purge_start(self);
 		else if (step % 512 == 30)
 			storage_sweep(self->d.storage);
 		break;

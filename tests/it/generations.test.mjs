@@ -2,8 +2,10 @@
 // API alone, with a real worker.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { reeld, worker } from './env.mjs';
+import { reeld, until, worker } from './env.mjs';
 
 let r, ann, bob;
 before(async () => {
@@ -184,4 +186,20 @@ test('lists: filters, pages', async () => {
 	for (const q of ['status=lost', 'limit=0', 'limit=9999', 'cursor=zzz', 'from=yesterday', 'favourite=maybe']) {
 		assert.ok([400, 422].includes((await eve.get(`/generations?${q}`)).status), q);
 	}
+});
+
+test('what was deleted leaves the store an hour later', async () => {
+	const [kept, gone] = [await ann.submit({}), await ann.submit({})];
+	for (const g of [kept, gone]) assert.equal((await ann.ended(g.id)).status, 'completed');
+	const files = async (id) => (await r.psql('select a.key, a.state from generation_asset ga join assets a '
+		+ 'on a.id = ga.asset_id where ga.generation_id = $1', [id]));
+	const there = async (id) => (await files(id)).map((f) => existsSync(join(r.dir, 'files', f.key)));
+	assert.deepEqual(new Set([...await there(kept.id), ...await there(gone.id)]), new Set([true]));
+	assert.equal((await ann.delete(`/generations/${gone.id}`)).status, 204);
+	assert.equal((await ann.get(`/generations/${gone.id}/content`)).status, 404);
+	await r.psql(`update assets set deleted_at = now() - interval '2 hours' where deleted_at is not null`);
+	await r.restart(); // the sweeps begin anew
+	await until('the files are gone', async () => (await files(gone.id)).every((f) => f.state === 'purged'), 90000);
+	assert.deepEqual(new Set(await there(gone.id)), new Set([false]));
+	assert.deepEqual(new Set(await there(kept.id)), new Set([true]));
 });
