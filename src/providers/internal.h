@@ -138,5 +138,6 @@ extern const struct provider provider_luma_dream;
 extern const struct provider provider_minimax;
 extern const struct provider provider_modelslab;
 extern const struct provider provider_edenai;
+extern const struct provider provider_kling;
 
 #endif

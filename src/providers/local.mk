@@ -337,3 +337,37 @@ EXTRA_DIST += \
 	tests/data/edenai/v2_finished_provider.json \
 	tests/data/edenai/v2_processing.json \
 	tests/data/edenai/webhook.json
+# kling
+libreeld_a_SOURCES += src/providers/kling.c
+UNIT_TESTS += tests/unit/test_kling
+EXTRA_DIST += \
+	tests/data/kling/e1003.json \
+	tests/data/kling/e1102.json \
+	tests/data/kling/e1103.json \
+	tests/data/kling/e1201.json \
+	tests/data/kling/e1203.json \
+	tests/data/kling/e1301.json \
+	tests/data/kling/e1303.json \
+	tests/data/kling/e1304.json \
+	tests/data/kling/e5000.json \
+	tests/data/kling/e7777.json \
+	tests/data/kling/error.html \
+	tests/data/kling/failed.json \
+	tests/data/kling/filtered.json \
+	tests/data/kling/new_status.json \
+	tests/data/kling/no_id.json \
+	tests/data/kling/no_status.json \
+	tests/data/kling/processing.json \
+	tests/data/kling/queued.json \
+	tests/data/kling/submitted.json \
+	tests/data/kling/submitted_empty.json \
+	tests/data/kling/submitted_no_id.json \
+	tests/data/kling/success.json \
+	tests/data/kling/success_empty.json \
+	tests/data/kling/truncated.json \
+	tests/data/kling/v3_failed.json \
+	tests/data/kling/v3_none.json \
+	tests/data/kling/v3_processing.json \
+	tests/data/kling/v3_submitted.json \
+	tests/data/kling/v3_success.json \
+	tests/data/kling/webhook.json

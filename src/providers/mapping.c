@@ -193,7 +193,15 @@ native_value(const struct provider_job *job, const char *name,
 		return true;
 	}
 	if (strcmp(name, "audio") == 0) {
-		if (spec->audio != GEN_AUDIO_UNSET)
+		if (spec->audio == GEN_AUDIO_UNSET)
+			return true;
+		/* Some have words for it: {"true": "on", "false": "off"}. */
+		if (entry->values != NULL)
+			json_set_copy(holder, "v",
+			    json_at(entry->values,
+				spec->audio == GEN_AUDIO_ON ? "true"
+							    : "false"));
+		else
 			json_set_bool(holder, "v", spec->audio == GEN_AUDIO_ON);
 		return true;
 	}
@@ -244,6 +252,9 @@ map_one(const struct provider_job *job, const char *name,
 
 	if (!native_value(job, name, entry, holder))
 		ok = text_value(job, name, entry, holder, err);
+	if (ok && json_at(holder, "v") == NULL && str_eq(name, "audio") &&
+	    job->spec->audio != GEN_AUDIO_UNSET && !entry->optional.v)
+		ok = bad(err, name, "no word for the value asked for");
 	/* An image that can't be given in the form they want is not left out:
 	 * the video would be another one, and paid. */
 	if (ok && json_at(holder, "v") == NULL &&

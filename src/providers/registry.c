@@ -22,6 +22,7 @@ static const struct provider *const registry[] = {
     &provider_minimax,
     &provider_modelslab,
     &provider_edenai,
+    &provider_kling,
     &provider_worker,
     &provider_manual,
 };
