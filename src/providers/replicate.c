@@ -36,6 +36,8 @@ start(const struct provider_job *job, struct fetch_spec *out,
 
 	spec_start(&provider_replicate, job, out, method, url);
 	fetch_spec_bearer(out, job->key);
+	/* A prediction repeats its input, data URIs too, and holds all logs. */
+	out->max_bytes = 8 << 20;
 	free(url);
 }
 
@@ -215,18 +217,6 @@ replicate_submit(
 /* --- a prediction -----------------------------------------------------------
  */
 
-static const struct provider_word words[] = {
-    {"starting", PROVIDER_QUEUED},
-    {"queued", PROVIDER_QUEUED},
-    {"processing", PROVIDER_RUNNING},
-    {"succeeded", PROVIDER_DONE},
-    {"successful", PROVIDER_DONE},
-    {"failed", PROVIDER_FAILED},
-    {"canceled", PROVIDER_CANCELLED},
-    {"cancelled", PROVIDER_CANCELLED},
-    {"aborted", PROVIDER_CANCELLED},
-};
-
 /* The last "NN%" of what the model printed, or -1. */
 static int
 log_percent(const char *logs)
@@ -328,7 +318,8 @@ read_prediction(const struct provider_job *job, const struct json_object *body,
 
 	if (word == NULL)
 		return false;
-	out->state = verdict_status(out, word, words, nitems(words));
+	out->state =
+	    verdict_status(out, word, provider_words, provider_words_n);
 	switch (out->state) {
 	case PROVIDER_RUNNING:
 		out->progress = log_percent(json_text_at(body, "logs"));
@@ -425,8 +416,8 @@ replicate_cancelled(const struct provider_job *job,
 	(void)job;
 	if (reply->status < 200 || reply->status > 299)
 		read_error(PROVIDER_STEP_CANCEL, reply, out);
-	else if (verdict_status(out, json_text_at(body, "status"), words,
-		     nitems(words)) == PROVIDER_CANCELLED)
+	else if (verdict_status(out, json_text_at(body, "status"),
+		     provider_words, provider_words_n) == PROVIDER_CANCELLED)
 		verdict_cancelled(out);
 	/* Anything else, also a late success, is the next poll's to tell. */
 	if (out->state != PROVIDER_CANCELLED)

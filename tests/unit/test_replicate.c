@@ -159,6 +159,8 @@ TEST(requests)
 		  "\"image\"}}");
 	struct gen_spec spec;
 	struct provider_job job;
+	struct fetch_spec out;
+	struct err err = {0};
 
 	spec_init(&spec);
 	spec.prompt = xstrdup("a cat");
@@ -186,6 +188,10 @@ TEST(requests)
 	    "GET " BASE "/predictions/ufawq%2Fx\n" HEADERS);
 	check_request(&provider_replicate, CANCEL, &job,
 	    "POST " BASE "/predictions/ufawq%2Fx/cancel\n" HEADERS);
+	/* The reply holds the images again: its id must not be lost. */
+	CHECK(provider_build(&provider_replicate, SUBMIT, &job, &out, &err));
+	CHECK_INT(out.max_bytes, >=, 4 << 20);
+	fetch_spec_fini(&out);
 	job.provider_id = NULL;
 	check_request(&provider_replicate, CANCEL, &job, "error no_reference");
 	spec_fini(&spec);
