@@ -302,12 +302,20 @@ static bool
 fetch_input(struct run *run, struct err *err)
 {
 	const char *url = text_of(run->payload, "startImageUrl");
+	const char *base = text_of(run->payload, "baseUrl");
+	char *ours = NULL;
+	bool ok;
 
 	if (url == NULL)
 		return true;
+	/* The server's name for itself need not be how we reach it. */
+	if (base != NULL && str_starts(url, base) && url[strlen(base)] == '/')
+		ours = xasprintf("%s%s", run->worker->url, url + strlen(base));
 	run->input_file = xasprintf("%s/input", run->folder);
-	return server_download(
-	    run->worker, url, run->token, run->input_file, err);
+	ok = server_download(run->worker, ours != NULL ? ours : url, run->token,
+	    run->input_file, err);
+	free(ours);
+	return ok;
 }
 
 static void
