@@ -167,7 +167,9 @@ test('the history has posters, filters in the address, and finds words', async (
 	await page.waitForFunction(() => [...document.querySelectorAll('.tile .poster img')].some((i) => i.naturalWidth > 0));
 	await page.getByRole('button', { name: 'Failed', exact: true }).click();
 	await page.waitForURL(/status=failed/);
-	await boat.waitFor({ state: 'detached' });
+	await boat.waitFor({ state: 'detached' }).catch(async (e) => {
+		throw new Error(`${page.url()}: ${await page.locator('main').innerText()}`, { cause: e });
+	});
 	assert.deepEqual(await page.locator('.tile .badge').allInnerTexts(), ['Failed']);
 	await page.goto(`${r.url}/history?search=paper+boat`);
 	await boat.waitFor();

@@ -1,5 +1,5 @@
 // admin-users.tsx - who has an account, and giving or taking credits.
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { once, problem, type Problem } from '../api';
 import { credits, signed } from '../logic/format';
 import { tell } from '../store';
@@ -56,7 +56,6 @@ export default function Users() {
 	const q = useLater(words, 300);
 	const pages = usePages<AdminUser>('/admin/users', { q: q || undefined });
 	const [user, setUser] = useState<AdminUser | null>(null);
-	useEffect(() => { setUser(null); }, [q]);
 	return (
 		<AdminPage title="Users" role="admin">
 			<div class="filters" role="search">

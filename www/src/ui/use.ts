@@ -31,6 +31,7 @@ export function usePages<T>(path: string, query: Query): Pages<T> {
 	const [busy, setBusy] = useState(false);
 	const [wrong, setWrong] = useState<Problem | null>(null);
 	const turn = useRef(0);
+	const shown = useRef<string | null>(null);
 	const text = JSON.stringify(query);
 
 	const load = useCallback(async (from: string | null) => {
@@ -40,10 +41,14 @@ export function usePages<T>(path: string, query: Query): Pages<T> {
 		try {
 			const page = await list<T>(path, { ...JSON.parse(text), cursor: from ?? undefined });
 			if (mine !== turn.current) return;
+			shown.current = text;
 			setData(old => (from && old ? [...old, ...page.data] : page.data));
 			setCursor(page.has_more ? page.next_cursor : null);
 		} catch (e) {
-			if (mine === turn.current) setWrong(problem(e));
+			if (mine !== turn.current) return;
+			// What another query gave must not stand for this one's answer.
+			if (from === null && shown.current !== text) setData(null);
+			setWrong(problem(e));
 		}
 		if (mine === turn.current) setBusy(false);
 	}, [path, text]);
