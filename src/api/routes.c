@@ -111,6 +111,7 @@ static const struct http_route routes[] = {
     /* operators */
     {HTTP_GET, ADMIN_API "/overview", api_admin_overview, OPERATOR},
     {HTTP_GET, ADMIN_API "/jobs", api_admin_jobs, OPERATOR},
+    {HTTP_GET, "/api/jobs", api_admin_jobs, OPERATOR},
     {HTTP_POST, ADMIN_API "/jobs/bulk", api_admin_jobs_bulk, OPERATOR,
 	.body = JSON},
     {HTTP_GET, ADMIN_API "/jobs/{id}", api_admin_job, OPERATOR},

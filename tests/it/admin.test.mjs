@@ -51,6 +51,7 @@ test('jobs: find, look, cancel, retry', async () => {
 	assert.deepEqual(await list(`q=${randomUUID()}`), []);
 	assert.ok((await list(`q=${encodeURIComponent(ann.email)}`)).includes(g.id));
 	assert.equal((await op.get('/admin/jobs?state=lost')).status, 422);
+	assert.equal((await r.call('GET', '/api/jobs?q=needle', { key: op.key })).body.data[0].id, g.id);
 	assert.equal((await op.get('/admin/jobs?state=completed')).body.data.length, 0);
 
 	const { body: one } = await op.get(`/admin/jobs/${g.id}`);

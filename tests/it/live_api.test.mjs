@@ -2,7 +2,7 @@
 // who may listen to what, snapshots, and the events of real generations.
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { reeld, worker } from './env.mjs';
+import { reeld, until, worker } from './env.mjs';
 
 let r, ann, bob;
 before(async () => {
@@ -118,4 +118,27 @@ test('the status: cached, with a tag, and long polls end with news', async () =>
 	for (const q of ['wait=-1', 'wait=x', 'wait=999', 'version=x']) {
 		assert.equal((await ann.get(`/generations/${g.id}/status?${q}`)).status, 400, q);
 	}
+});
+
+test('Redis dies: everything goes on, and comes back', async () => {
+	const g = await ann.submit({ model: 'demo-slow' });
+	const ws = await ann.ws();
+	await ws.subscribe(`generation:${g.id}`);
+	await r.redis.kill9();
+	await until('it is noticed', async () => (await r.call('GET', '/readyz?verbose')).body.checks.redis === 'away');
+	assert.equal((await r.fetch('/readyz')).status, 200);
+	// What another instance would do: a change that no event tells.
+	await r.psql('begin');
+	await r.psql(`set local app.engine = 'on'`);
+	await r.psql(`select generation_patch($1, $2, 'changed', null)`, [g.id, ann.id]);
+	await r.psql('commit');
+	await ws.event((e) => e.data.id === g.id && e.data.title === 'changed');
+	assert.equal((await ann.get(`/generations/${g.id}`)).body.title, 'changed');
+	await ann.post(`/generations/${g.id}/cancel`);
+	assert.equal((await ann.ended(g.id)).status, 'cancelled');
+	const next = await ann.submit({});
+	assert.equal((await ann.ended(next.id)).status, 'completed');
+	await r.redis.up();
+	await until('it is back', async () => (await r.call('GET', '/readyz?verbose')).body.checks.redis === 'ok');
+	await ws.close();
 });
