@@ -34,10 +34,11 @@ test('cancelling says what the policy is', () => {
 });
 
 test('the refund line tells the truth', () => {
-	const charge = (credits: number, refunded: number) => ({ state: '', credits, refunded, settled: null });
+	const charge = (credits: number, refunded: number, state = 'settled') => ({ state, credits, refunded, settled: null });
 	expect(refundLine({ status: 'failed', charge: charge(10, 10) })).toMatch(/^Refunded 10 credits/);
 	expect(refundLine({ status: 'cancelled', charge: charge(10, 4) })).toBe('Refunded 4 credits of 10 credits.');
 	expect(refundLine({ status: 'failed', charge: charge(10, 0) })).toMatch(/No credits/);
+	expect(refundLine({ status: 'failed', charge: charge(10, 0, 'charged') })).toBeNull();
 	expect(refundLine({ status: 'completed', charge: charge(10, 0) })).toBeNull();
 	expect(refundLine({ status: 'failed', charge: null })).toBeNull();
 });

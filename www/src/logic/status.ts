@@ -107,6 +107,8 @@ export function refundLine(g: Pick<Generation, 'charge' | 'status'>): string | n
 	if (!c || (g.status !== 'failed' && g.status !== 'cancelled')) return null;
 	if (c.refunded >= c.credits) return `Refunded ${credits(c.refunded)}: this cost you nothing.`;
 	if (c.refunded > 0) return `Refunded ${credits(c.refunded)} of ${credits(c.credits)}.`;
+	// An event told of the end before the charge was read again.
+	if (c.state === 'charged') return null;
 	return c.credits > 0 ? 'No credits were refunded. The receipt says why.' : null;
 }
 
