@@ -139,5 +139,6 @@ extern const struct provider provider_minimax;
 extern const struct provider provider_modelslab;
 extern const struct provider provider_edenai;
 extern const struct provider provider_kling;
+extern const struct provider provider_comfyui;
 
 #endif

@@ -371,3 +371,26 @@ EXTRA_DIST += \
 	tests/data/kling/v3_submitted.json \
 	tests/data/kling/v3_success.json \
 	tests/data/kling/webhook.json
+# comfyui
+libreeld_a_SOURCES += src/providers/comfyui.c src/providers/comfyui_state.c src/providers/comfyui.h
+UNIT_TESTS += tests/unit/test_comfyui
+EXTRA_DIST += \
+	tests/data/comfyui/empty.json \
+	tests/data/comfyui/error.html \
+	tests/data/comfyui/history_error.json \
+	tests/data/comfyui/history_images.json \
+	tests/data/comfyui/history_interrupted.json \
+	tests/data/comfyui/history_memory.json \
+	tests/data/comfyui/history_no_video.json \
+	tests/data/comfyui/history_others.json \
+	tests/data/comfyui/history_success.json \
+	tests/data/comfyui/invalid.json \
+	tests/data/comfyui/no_prompt.json \
+	tests/data/comfyui/queue_empty.json \
+	tests/data/comfyui/queue_pending.json \
+	tests/data/comfyui/queue_running.json \
+	tests/data/comfyui/submitted.json \
+	tests/data/comfyui/submitted_no_id.json \
+	tests/data/comfyui/truncated.json \
+	tests/data/comfyui/uploaded.json \
+	tests/data/comfyui/uploaded_folder.json

@@ -23,6 +23,7 @@ static const struct provider *const registry[] = {
     &provider_modelslab,
     &provider_edenai,
     &provider_kling,
+    &provider_comfyui,
     &provider_worker,
     &provider_manual,
 };
