@@ -113,6 +113,18 @@ test('an operator follows the jobs, and acts on many of them', async () => {
 	for (const i of [1, 2]) assert.equal((await ann.ended(made[i].id)).status, 'cancelled');
 	assert.notEqual((await ann.get(`/generations/${made[0].id}`)).body.status, 'cancelled');
 
+	// And what a filter finds: the server counts, and says it in words.
+	await page.goto(`${r.url}/admin/jobs?q=Bulk`);
+	await page.locator('.bulk-bar').getByRole('button', { name: 'Cancel' }).click();
+	await dialog.getByText(/Would act on 1 job\b/).waitFor();
+	await dialog.getByLabel(/Reason/).fill('the rest');
+	await dialog.getByRole('button', { name: 'Cancel 1' }).click();
+	await dialog.waitFor({ state: 'hidden' });
+	assert.equal((await ann.ended(made[0].id)).status, 'cancelled');
+	await page.goto(`${r.url}/admin/jobs?state=completed`);
+	await page.locator('.jobs tbody tr').first().waitFor();
+	assert.equal(await page.locator('.bulk-bar').getByRole('button', { name: 'Cancel' }).isDisabled(), true);
+
 	await page.goto(`${r.url}/admin/jobs/${ids.failed}`);
 	await page.getByText('Attempt 1').waitFor();
 	await page.getByText('Refunded', { exact: false }).first().waitFor();

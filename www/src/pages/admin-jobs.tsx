@@ -23,6 +23,11 @@ const strip: [string, Status[]][] = [
 	['Finishing', ['finalizing']], ['In review', ['review']], ['Failed, 24 h', ['failed']],
 ];
 
+// The states that an action can be done to.
+const actable: Record<'cancel' | 'retry', Status[]> = {
+	cancel: ['pending', 'queued', 'processing', 'awaiting_approval'], retry: ['failed', 'cancelled'],
+};
+
 function NowStrip({ counts, oldest }: { counts: Counts | null; oldest: number | null }) {
 	return (
 		<dl class="now-strip">
@@ -152,6 +157,7 @@ export default function Jobs() {
 		setChosen(next);
 	};
 	const filtered = Boolean(filter.state || filter.q || filter.provider);
+	const may = (action: keyof typeof actable) => chosen.size > 0 || (filtered && (!filter.state || actable[action].includes(filter.state as Status)));
 	return (
 		<AdminPage title="Jobs" end={
 			<button class="ghost" type="button" aria-pressed={paused} onClick={() => { setPaused(!paused); if (paused) { pages.reload(); setFresh(0); } }}>
@@ -175,8 +181,8 @@ export default function Jobs() {
 			<div class="bulk-bar" role="group" aria-label="Selected jobs">
 				<span class="muted small" aria-live="polite">{chosen.size ? `${chosen.size} selected` : filtered ? 'Actions reach every job of this filter' : 'Select jobs, or filter, to act on many'}</span>
 				<span class="grow" />
-				<button class="ghost" type="button" disabled={!chosen.size && !filtered} onClick={() => setBulk('retry')}><Icon name="rotate-cw" />Retry</button>
-				<button class="ghost" type="button" disabled={!chosen.size && !filtered} onClick={() => setBulk('cancel')}><Icon name="ban" />Cancel</button>
+				<button class="ghost" type="button" disabled={!may('retry')} onClick={() => setBulk('retry')}><Icon name="rotate-cw" />Retry</button>
+				<button class="ghost" type="button" disabled={!may('cancel')} onClick={() => setBulk('cancel')}><Icon name="ban" />Cancel</button>
 			</div>
 			<Trouble of={pages.wrong} again={pages.reload} />
 			{fresh > 0 && <button class="pill" type="button" onClick={() => { setFresh(0); pages.reload(); }}>{fresh} new</button>}

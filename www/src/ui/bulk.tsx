@@ -65,7 +65,7 @@ export function Bulk({ action, jobs, filter, onClose, done }: {
 	return (
 		<Dialog open onClose={onClose} title={`${names[action]} many`}>
 			<form class="stack" onSubmit={run}>
-				<p>{names[action]}: <strong>{dry?.words ?? words}</strong>.</p>
+				<p>{dry?.words ? <strong>{dry.words}.</strong> : <>{names[action]}: <strong>{words}</strong>.</>}</p>
 				{!dry && !wrong && <Skeleton lines={1} />}
 				{dry && <p class="note"><Icon name="eye" />{n === 0 ? 'None of them can be acted on now.' : `Would act on ${n.toLocaleString('en')} ${n === 1 ? 'job' : 'jobs'}. Those that moved on meanwhile are left alone.`}</p>}
 				{n > 0 && (
