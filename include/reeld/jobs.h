@@ -66,6 +66,7 @@ struct engine_deps {
 	size_t secret_len;
 	bool s3;	    /* how asset rows name the store */
 	const char *bucket; /* or NULL */
+	bool store_private; /* providers can't reach the store's links */
 
 	int max_active;	  /* jobs carried at once [20000] */
 	int slots;	  /* downloads and media work at once [5] */

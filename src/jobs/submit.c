@@ -169,6 +169,26 @@ fetch_image(struct job *job, const char *url)
 	    job->engine->d.fetch, &spec, &job->call, on_image_fetched, job);
 }
 
+/* A bucket: a link that outlives the wait in their queue, or the bytes where
+ * they want those or can't reach the bucket. */
+static void
+image_link(struct job *job, const char *url)
+{
+	const struct engine_deps *d = &job->engine->d;
+	int64_t ttl_s = job->deadline_s + 3600;
+	int i = job->images_done;
+
+	if (d->store_private || job->lane->provider->image_data) {
+		fetch_image(job, url);
+		return;
+	}
+	job->image_url[i] = storage_presign(d->storage, "GET",
+	    i == 0 ? job->start_key : job->end_key,
+	    ttl_s < 7 * 86400 ? ttl_s : 7 * 86400, NULL);
+	job->images_done++;
+	load_images(job);
+}
+
 static void
 on_image_open(
     const struct storage_object *object, const struct err *err, void *arg)
@@ -179,13 +199,8 @@ on_image_open(
 		image_failed(job, err);
 		return;
 	}
-	if (object->url != NULL && job->lane->provider->image_data) {
-		fetch_image(job, object->url);
-		return;
-	}
-	if (object->url != NULL) { /* a signed link they can fetch */
-		job->image_url[job->images_done++] = xstrdup(object->url);
-		load_images(job);
+	if (object->url != NULL) {
+		image_link(job, object->url);
 		return;
 	}
 	job->image = xcalloc(1, sizeof *job->image);

@@ -244,6 +244,7 @@ start_rest(struct server *self)
 	    .secret = self->secret,
 	    .secret_len = sizeof self->secret,
 	    .s3 = strcmp(conf->storage.backend, "s3") == 0,
+	    .store_private = conf->s3.allow_private,
 	    .bucket = conf->s3.bucket[0] != '\0' ? conf->s3.bucket : NULL,
 	    .max_active = (int)conf->jobs.max_active,
 	    .slots = (int)conf->jobs.slots,

@@ -110,6 +110,22 @@ class Demo {
 }
 
 const left = [];
+// A bucket server; gives the environment for the demo and the files' folder.
+async function bucket(dir) {
+	const { default: S3rver } = await import('@20minutes/s3rver');
+	const s3 = new S3rver({ port: 0, address: '127.0.0.1', silent: true,
+		directory: join(dir, 's3'),
+		configureBuckets: [{ name: 'reeld', configs: [] }] });
+	const { port } = await s3.run();
+	return { env: { DEMO_S3: `http://127.0.0.1:${port}` },
+		put: async (key, body) => assert.equal((await fetch(
+			`http://127.0.0.1:${port}/reeld/${key}`,
+			{ method: 'PUT', body })).status, 200),
+		has: async (key) => existsSync(join(dir, 's3', 'reeld',
+			`${key}._S3rver_object`)),
+		close: () => s3.close() };
+}
+
 async function world() {
 	const db = await server.database();
 	const conn = await db.engine();
@@ -117,7 +133,8 @@ async function world() {
 	await k.one('select model_put($1)', [JSON.stringify({ slug: 'm',
 		name: 'm', routes: [{ provider: 'fal',
 			endpoint: 'fal-ai/test/text-to-video',
-			params: { input: { prompt: 'prompt' } } }],
+			params: { input: { prompt: 'prompt', start_image: 'image_url',
+				end_image: 'tail_image_url' } } }],
 		price: { rule: { base: 10 } } })]);
 	const route = (await k.one('select id from model_routes limit 1')).id;
 	const dir = mkdtempSync(join(tmpdir(), 'reeld-engine-'));
@@ -701,5 +718,96 @@ for (const point of ['cancel.before_commit', 'cancel.after_commit']) {
 		assert.equal((await ended(w, g.id, b)).status, 'cancelled', b.log);
 		await books(w, 100);
 		await b.kill('SIGTERM');
+	});
+}
+
+// --- Input images ---------------------------------------------------------
+
+async function image(w, key, bytes) {
+	const id = randomUUID();
+	await w.k.one('insert into assets (id, user_id, kind, backend, key, mime, '
+		+ "size_bytes) values ($1, $2, 'start', 'local', $3, 'image/png', $4)",
+	[id, w.user, key, bytes.length]);
+	return id;
+}
+const images = [['inputs/start.png', Buffer.from('start image')],
+	['inputs/end.png', Buffer.from('end image, another length')]];
+const input_of = (g) => [...fal.jobs.values()].find((j) =>
+	j.prompt === g.prompt)?.input;
+const as_uri = (b) => `data:image/png;base64,${b.toString('base64')}`;
+
+test('start and end image of a directory go as data URIs', async () => {
+	const w = await world();
+	const [start, end] = await Promise.all(images.map(async ([key, b]) => {
+		mkdirSync(dirname(join(w.dir, key)), { recursive: true });
+		writeFileSync(join(w.dir, key), b);
+		return image(w, key, b);
+	}));
+	const g = await w.submit({}, { start, end });
+	const one = await w.submit({}, { end });
+	const none = await w.submit();
+	const d = w.demo();
+	for (const x of [g, one, none]) {
+		assert.equal((await ended(w, x.id, d)).status, 'completed', d.log);
+	}
+	assert.equal(input_of(g).image_url, as_uri(images[0][1]));
+	assert.equal(input_of(g).tail_image_url, as_uri(images[1][1]));
+	assert.equal(input_of(one).image_url, undefined);
+	assert.equal(input_of(one).tail_image_url, as_uri(images[1][1]));
+	assert.deepEqual(Object.keys(input_of(none)), ['prompt']);
+	await books(w, 70);
+	await d.kill('SIGTERM');
+});
+
+test('an input image that is gone: failed, refunded, not sent', async () => {
+	const w = await world();
+	const start = await image(w, 'inputs/none.png', Buffer.from('x'));
+	const g = await w.submit({}, { start });
+	const d = w.demo();
+	const row = await ended(w, g.id, d);
+	assert.equal(row.error_code, 'image_unavailable', d.log);
+	assert.equal(fal.submits[g.prompt], undefined);
+	await books(w, 100);
+	await d.kill('SIGTERM');
+});
+
+for (const hidden of [false, true]) {
+	test(`a bucket ${hidden ? 'out of their reach' : 'they can reach'}: `
+		+ 'inputs and results', async () => {
+		const w = await world();
+		const s3 = await bucket(w.dir);
+		const [start, end] = await Promise.all(images.map(
+			async ([key, b]) => {
+				await s3.put(key, b);
+				return image(w, key, b);
+			}));
+		const g = await w.submit({}, { start, end });
+		const d = w.demo({ ...s3.env,
+			...(hidden ? { DEMO_S3_PRIVATE: '1' } : {}) });
+		const row = await ended(w, g.id, d);
+		assert.equal(row.status, 'completed', d.log);
+		const sent = [input_of(g).image_url, input_of(g).tail_image_url];
+		for (const [i, url] of sent.entries()) {
+			if (hidden) {
+				assert.equal(url, as_uri(images[i][1]));
+				continue;
+			}
+			assert.ok(url.startsWith(s3.env.DEMO_S3), url);
+			const got = await fetch(url);
+			assert.deepEqual(Buffer.from(await got.arrayBuffer()),
+				images[i][1]);
+		}
+		const assets = (await w.conn.query("select key, backend, bucket from "
+			+ "assets where kind in ('video', 'thumbnail')")).rows;
+		assert.equal(assets.length, 2);
+		for (const a of assets) {
+			assert.equal(a.backend, 's3');
+			assert.equal(a.bucket, 'reeld');
+			assert.ok(await s3.has(a.key), a.key);
+		}
+		assert.deepEqual(readdirSync(join(w.dir, 'tmp')), []);
+		await books(w, 90);
+		await d.kill('SIGTERM');
+		await s3.close();
 	});
 }

@@ -199,6 +199,14 @@ main(int argc, char **argv)
 	deps.media = media_pool_new(demo.loop, &media);
 	deps.fetch = fetch_new(demo.loop, &fetch);
 	storage.dir = argv[3];
+	if (getenv("DEMO_S3") != NULL) {
+		deps.s3 = storage.s3 = storage.path_style = true;
+		storage.endpoint = getenv("DEMO_S3");
+		deps.bucket = storage.bucket = "reeld";
+		storage.access_key = storage.secret_key = "S3RVER";
+		storage.allow_private = true;
+		deps.store_private = getenv("DEMO_S3_PRIVATE") != NULL;
+	}
 	if (!storage_new(demo.loop, deps.media, deps.fetch, &storage,
 		&deps.storage, &err)) {
 		fprintf(stderr, "%s\n", err.msg);

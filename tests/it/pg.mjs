@@ -185,7 +185,7 @@ export function kit(db) {
 			o.id ?? randomUUID(), o.key ?? null, o.key ? sha(o.body ?? 'b')
 			: null, null, route, 't2v', o.spec ?? { prompt: 'a cat' }, {},
 			o.credits ?? 10, o.breakdown ?? { lines: [] }, null,
-			o.start ?? null, null, null, null, o.deadline_s ?? null,
+			o.start ?? null, o.end ?? null, null, null, o.deadline_s ?? null,
 			o.priority ?? null, null, null),
 		claim: async (owner, provider = 'fal', n = 10) => (await db.query(
 			'select * from job_claim($1, $2, $3)', [owner, [provider], [n]]))
