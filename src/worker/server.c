@@ -153,32 +153,55 @@ server_upload(struct worker *worker, const char *path, const char *token,
 	free(url);
 }
 
+/* One GET into the file.  next: where a redirect points, or NULL. */
+static CURLcode
+get_file(const char *url, struct curl_slist *headers, const char *file,
+    long *status, char **next)
+{
+	FILE *out = fopen(file, "wbe");
+	CURLcode result = CURLE_WRITE_ERROR;
+	const char *redirect = NULL;
+	CURL *curl;
+
+	*next = NULL;
+	*status = 0;
+	if (out == NULL)
+		return result;
+	curl = handle_new(url, headers, NULL);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+	curl_easy_setopt(
+	    curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)MAX_IMAGE_BYTES);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 120L);
+	result = curl_easy_perform(curl);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
+	curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &redirect);
+	*next = xstrdup(redirect);
+	curl_easy_cleanup(curl);
+	if (fclose(out) != 0)
+		result = CURLE_WRITE_ERROR;
+	return result;
+}
+
 bool
 server_download(struct worker *worker, const char *url, const char *token,
     const char *file, struct err *err)
 {
 	bool ours =
 	    str_starts(url, worker->url) && url[strlen(worker->url)] == '/';
-	/* Our key and the job's token go to our own server only. */
+	/* Our key and the job's token go to our own server only; a redirect
+	 * leads into the bucket, with a signed link that needs neither. */
 	struct curl_slist *headers = ours ? headers_for(worker, token, NULL)
 					  : curl_slist_append(NULL, "Expect:");
-	FILE *out = fopen(file, "wbe");
-	CURLcode result = CURLE_WRITE_ERROR;
-	long status = 0;
-	CURL *curl;
+	struct curl_slist *plain = curl_slist_append(NULL, "Expect:");
+	char *next = NULL, *more = NULL;
+	long status;
+	CURLcode result = get_file(url, headers, file, &status, &next);
 
-	if (out != NULL) {
-		curl = handle_new(url, headers, NULL);
-		curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
-		curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE,
-		    (curl_off_t)MAX_IMAGE_BYTES);
-		curl_easy_setopt(curl, CURLOPT_TIMEOUT, 120L);
-		result = curl_easy_perform(curl);
-		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-		curl_easy_cleanup(curl);
-		if (fclose(out) != 0)
-			result = CURLE_WRITE_ERROR;
-	}
+	if (result == CURLE_OK && next != NULL)
+		result = get_file(next, plain, file, &status, &more);
+	free(more);
+	free(next);
+	curl_slist_free_all(plain);
 	curl_slist_free_all(headers);
 	if (result != CURLE_OK)
 		return err_set(err, ERR_UPSTREAM, "input image: %s",
