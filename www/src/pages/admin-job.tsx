@@ -5,7 +5,7 @@ import { watch } from '../live';
 import { curl } from '../logic/admin';
 import { ms, span } from '../logic/format';
 import { cancelText, ended, refundLine, retryText, stage, waiting } from '../logic/status';
-import { loadModels, models, tell } from '../store';
+import { loadModels, me, models, tell } from '../store';
 import type { AdminJob, Attempt } from '../types';
 import { AdminPage } from '../ui/admin-nav';
 import { Icon } from '../ui/icon';
@@ -88,7 +88,7 @@ export default function Job({ id = '' }: { id?: string }) {
 				{(job.can?.cancel ?? !over) && <button class="ghost" type="button" onClick={() => setAsking('cancel')}><Icon name="ban" />Cancel</button>}
 				{(job.can?.retry ?? (job.status === 'failed' || job.status === 'cancelled')) && <button class="ghost" type="button" onClick={() => setAsking('retry')}><Icon name="rotate-cw" />Retry</button>}
 				<Copy text={curl(location.origin, `/api/v1/admin/jobs/${id}`)}>Copy as curl</Copy>
-				<a class="button ghost" href={`/generations/${id}`}><Icon name="film" />Page of the user</a>
+				{job.user_id === me.value?.id && <a class="button ghost" href={`/generations/${id}`}><Icon name="film" />Your page of it</a>}
 			</div>
 			<Trouble of={wrong} again={() => void load()} />
 			<div class="job-detail">

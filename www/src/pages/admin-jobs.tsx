@@ -51,7 +51,7 @@ function Row({ job, chosen, choose }: { job: AdminJob; chosen: boolean; choose: 
 			<td class="check"><label><input type="checkbox" checked={chosen} aria-label={`Select job ${job.id}`} onChange={e => choose(e.currentTarget.checked)} /></label></td>
 			<td class="job-what"><a href={`/admin/jobs/${job.id}`}><span class="one-line">{job.title || job.prompt || job.id}</span></a>
 				<span class="muted small one-line">{owner(job)}</span></td>
-			<td><Badge status={job.status} />{moving && <Bar of={job} quiet />}{job.error && <code class="small block error-code">{job.error.code}</code>}</td>
+			<td><Badge status={job.status} />{moving && <Bar of={job} quiet />}{job.error && job.status !== 'cancelled' && <code class="small block error-code">{job.error.code}</code>}</td>
 			<td class="nowrap"><span>{job.model_name}</span><span class="muted small block">{job.provider}</span></td>
 			<td class="num">{job.credits.toLocaleString('en')}</td>
 			<td class="nowrap"><When time={job.created_at} /></td>
