@@ -8,6 +8,7 @@ EXTRA_DIST += src/providers/README.md
 UNIT_TESTS += tests/unit/test_catalogue_seed
 UNIT_TESTS += tests/unit/test_provider_encode
 UNIT_TESTS += tests/unit/test_provider_hostile
+UNIT_TESTS += tests/unit/test_provider_mutated
 EXTRA_DIST += tests/unit/provider_unit.h
 UNIT_TESTS += tests/unit/test_fal
 EXTRA_DIST += \
