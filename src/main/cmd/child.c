@@ -1,6 +1,6 @@
 /* child.c - starting, watching and stopping standalone's processes. */
 #define LOG_MODULE "standalone"
-#include "main/child.h"
+#include "main/cmd/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

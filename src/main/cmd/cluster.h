@@ -5,7 +5,7 @@
 #ifndef MAIN_CLUSTER_H
 #define MAIN_CLUSTER_H
 
-#include "main/child.h"
+#include "main/cmd/child.h"
 #include "reeld/conf.h"
 
 struct cluster {

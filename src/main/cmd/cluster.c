@@ -5,7 +5,7 @@
  * per process, redis/ nothing durable, files/ videos and images.
  */
 #define LOG_MODULE "standalone"
-#include "main/cluster.h"
+#include "main/cmd/cluster.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "main/cluster.h"
 #include "main/cmd/admin.h"
+#include "main/cmd/cluster.h"
 #include "main/options.h"
 #include "main/process.h"
 #include "main/serve.h"
