@@ -339,7 +339,7 @@ EXTRA_DIST += \
 	tests/data/edenai/v2_processing.json \
 	tests/data/edenai/webhook.json
 # kling
-libreeld_a_SOURCES += src/providers/kling.c
+libreeld_a_SOURCES += src/providers/kling.c src/providers/kling_reply.c src/providers/kling.h
 UNIT_TESTS += tests/unit/test_kling
 EXTRA_DIST += \
 	tests/data/kling/e1003.json \
