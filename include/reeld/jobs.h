@@ -74,7 +74,8 @@ struct engine_deps {
 	int64_t beat_ms;  /* [5 s] */
 	int64_t sweep_ms; /* claims without a hint [1 s] */
 	int64_t download_max_bytes; /* [1 GiB] */
-	int64_t keys_again_ms;	    /* between fetches of hook keys [5 min] */
+	int64_t stall_ms; /* a download under 10 KiB/s for so long [30 s] */
+	int64_t keys_again_ms; /* between fetches of hook keys [5 min] */
 };
 
 /* For /metrics. */

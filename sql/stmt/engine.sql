@@ -17,3 +17,8 @@ where j.owner is distinct from $1 or g.status = 'cancelling';
 -- name: engine_worker_poll (uuid)
 select status::text as status, result, error_class, error_code, error_message,
 	worker_id is not null as taken from attempts where id = $1;
+
+-- The plan a generation was sold under; no row when it has none.
+-- name: engine_price_rule (uuid)
+select p.rule from charges c join price_plans p on p.id = c.price_plan_id
+where c.generation_id = $1;

@@ -192,6 +192,7 @@ fetch_it(struct job *job, const char *url, bool ours)
 	}
 	spec.max_redirects = spec.max_redirects > 3 ? 3 : spec.max_redirects;
 	spec.sink = &job->sink;
+	spec.low_speed_ms = job->engine->d.stall_ms;
 	if (spec.max_bytes == 0)
 		spec.max_bytes = job->engine->d.download_max_bytes;
 	fetch_start(job->engine->d.fetch, &spec, &job->call, on_reply, job);

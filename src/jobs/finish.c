@@ -291,6 +291,15 @@ describe(const struct job *job)
 void
 finish_commit(struct job *job)
 {
+	if (settle_is_due(job))
+		settle_start(job);
+	else
+		finish_commit_settled(job);
+}
+
+void
+finish_commit_settled(struct job *job)
+{
 	struct json_object *assets = json_new_arr(), *video = describe(job);
 	char *assets_text, *video_text;
 
@@ -307,7 +316,7 @@ finish_commit(struct job *job)
 	crash_point("finish.before_commit");
 	pg_query_start(job->engine->d.pg, STMT_GENERATION_FINISH,
 	    PG_ARGS(job->id.text, job->engine->instance.text, assets_text,
-		video_text, NULL,
+		video_text, job->settle >= 0 ? pg_num(job->settle) : NULL,
 		job->cost_micro_usd >= 0 ? pg_num(job->cost_micro_usd) : NULL),
 	    &job->query, job_on_sql, job);
 	free(assets_text);

@@ -75,6 +75,7 @@ struct job {
 	bool result_needs_key;
 	int64_t result_expires_ms; /* wall clock; 0: unknown */
 	int64_t cost_micro_usd;	   /* -1: unknown */
+	int64_t settle;		   /* credits; -1: as quoted */
 	int64_t deadline_s;
 	int polls, position;
 	char start_key[256], end_key[256], start_mime[64], end_mime[64];
@@ -185,6 +186,10 @@ void finish_store(struct job *job);
 void finish_render(struct job *job);
 void finish_poster(struct job *job);
 void finish_commit(struct job *job);
+void finish_commit_settled(struct job *job);
+/* settle.c */
+bool settle_is_due(const struct job *job);
+void settle_start(struct job *job); /* ends in finish_commit_settled() */
 void end_fail(struct job *job);
 void end_cancelled(struct job *job);
 void end_review(struct job *job);

@@ -107,7 +107,7 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	if (!pg_null(rows, row, "result_expires_ms"))
 		job->result_expires_ms = pg_i64(rows, row, "result_expires_ms");
 	job->deadline_s = pg_i64(rows, row, "deadline_s");
-	job->cost_micro_usd = -1;
+	job->cost_micro_usd = job->settle = -1;
 	job->progress = job->position = -1;
 	job->video.fd = job->poster.fd = job->playable.fd = -1;
 	if (!pg_null(rows, row, "start_key"))

@@ -1,7 +1,7 @@
 // A fake fal.ai queue that plays scripts. What a request meets is chosen by
 // its prompt: plan(prompt, {...}) before it is submitted.
 //   submit   ok | cut (accepts, then hangs up) | cut-before (hangs up without
-//            accepting) | hang | 429 | 503 | 500 | 422 | refused | html | no-id
+//            accepting) | hang | 429 | 503 | 503-later | 500 | 422 | refused | html | no-id
 //            A list plays one per submit, the last one for the rest.
 //   polls    how many times it says it is still running (default 1)
 //   result   ok | failed | refused | html
@@ -56,6 +56,8 @@ export class FakeFal {
 		this.downloads = {};
 		this.links = {};
 		this.hooks = [];
+		this.active = this.peak = 0; // accepted, result not yet asked for
+		this.arrivals = []; // of submits
 		this.key_gets = 0;
 		this.keys = true;
 		this.rotate();
@@ -188,6 +190,8 @@ export class FakeFal {
 			.join('/')}/requests/${id}`;
 		if (how === 'ok' || how === 'cut' || how === 'hang') {
 			this.accepted[prompt] = (this.accepted[prompt] ?? 0) + 1;
+			this.arrivals.push(performance.now());
+			this.peak = Math.max(this.peak, ++this.active);
 			this.jobs.set(id, { id, prompt, plan, polls: 0, input,
 				hook: url.searchParams.get('fal_webhook') });
 			if (plan.orphan_hook) this.send_hook(this.jobs.get(id), 1);
@@ -200,6 +204,8 @@ export class FakeFal {
 		case 'hang': return undefined;
 		case '429': return this.json(res, 429, { detail: 'slow down' },
 			{ 'retry-after': String(plan.retry_after ?? 1) });
+		case '503-later': return this.json(res, 503, { detail: 'later' },
+			{ 'retry-after': '1' });
 		case '503': return this.json(res, 503, { detail: 'down' });
 		case '500': return this.json(res, 500, { detail: 'broken' });
 		case '422': return bad('value_error');
@@ -237,6 +243,8 @@ export class FakeFal {
 	}
 
 	async result(res, job) {
+		if (!job.asked) this.active--;
+		job.asked = true;
 		await this.pass('result');
 		if (job.cancelled) {
 			return this.json(res, 499, { detail: 'cancelled',

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync }
-	from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync,
+	statSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -142,11 +142,12 @@ async function world() {
 	const user = await k.user(100);
 	const w = { db, conn, k, route, dir, user,
 		demo: (env, o) => new Demo(db, dir, env, o),
+		fal,
 		submit: async (plan = {}, o = {}) => {
 			const prompt = `p ${randomUUID()}`;
-			fal.plan(prompt, plan);
+			w.fal.plan(prompt, plan);
 			const g = await k.submit(w.user, w.route, { ...o,
-				spec: { ...SPEC, prompt } });
+				spec: { ...SPEC, ...o.spec, prompt } });
 			assert.equal(g.outcome, 'created');
 			return { id: g.id, prompt };
 		},
@@ -204,7 +205,8 @@ const endings = [
 	['a failure of theirs', { result: 'failed' }, 'failed', 'provider', 1],
 	['a late refusal', { result: 'refused' }, 'failed', 'refused', 1],
 	['429, then fine', { submit: ['429', 'ok'] }, 'completed', null, 2],
-	['503, then fine', { submit: ['503', 'ok'] }, null, null, null],
+	['503 until later, then fine', { submit: ['503-later', 'ok'] },
+		'completed', null, 2],
 	['an unknown word', { word: 'THINKING', polls: 2 }, 'completed', null, 1],
 	['a dead link, then a fresh one', { video: ['403', 'ok'] }, 'completed',
 		null, 1],
@@ -214,7 +216,6 @@ const endings = [
 		'provider', 1],
 ];
 for (const [name, plan, status, klass, submits] of endings) {
-	if (status === null) continue;
 	test(name, async () => {
 		const w = await world();
 		const g = await w.submit(plan);
@@ -228,7 +229,7 @@ for (const [name, plan, status, klass, submits] of endings) {
 	});
 }
 
-for (const how of ['cut', 'cut-before', '500', 'html', 'no-id']) {
+for (const how of ['cut', 'cut-before', '500', '503', 'html', 'no-id']) {
 	test(`submit ${how}: asked once, parked, the charge stands`, async () => {
 		const w = await world();
 		const g = await w.submit({ submit: how });
@@ -453,13 +454,30 @@ const points = [
 	['fail.after_commit', { result: 'failed' }, (g) => g.status === 'failed'],
 	['requeue.before_commit', { submit: ['429', 'ok'] }, unsure],
 	['requeue.after_commit', { submit: ['429', 'ok'] }],
+	['rendition.stored', { codec: 'hevc' }],
 	['uncertain.before_commit', { submit: 'cut' }, unsure],
 	['uncertain.after_commit', { submit: 'cut' }, unsure],
 ];
+
+// H.265 in MP4: what most browsers can't play.
+let hevc_bytes;
+function hevc() {
+	if (!hevc_bytes) {
+		const file = join(tmpdir(), `reeld-hevc-${randomUUID()}.mp4`);
+		execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i',
+			'testsrc=size=320x180:rate=12:duration=1', '-c:v', 'libx265',
+			'-preset', 'ultrafast', '-x265-params', 'log-level=none',
+			'-pix_fmt', 'yuv420p', '-tag:v', 'hvc1', file]);
+		hevc_bytes = readFileSync(file);
+		rmSync(file);
+	}
+	return hevc_bytes;
+}
 for (const [point, plan = {}, expect] of points) {
 	test(`kill -9 at ${point}`, async () => {
 		const w = await world();
-		const g = await w.submit({ polls: 2, ...plan });
+		const g = await w.submit({ polls: 2, ...plan,
+			...(plan.codec ? { bytes: hevc() } : {}) });
 		const a = w.demo({ REELD_CRASH_AT: point });
 		const end = await Promise.race([a.gone, new Promise((r) => {
 			setTimeout(r, 30000, 'never reached');
@@ -811,3 +829,264 @@ for (const hidden of [false, true]) {
 		await s3.close();
 	});
 }
+
+// --- Results --------------------------------------------------------------
+
+test('H.265: the original is kept, browsers get a copy', async () => {
+	const w = await world();
+	const g = await w.submit({ bytes: hevc() });
+	const d = w.demo();
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'completed', d.log);
+	assert.equal(row.video.codec, 'hevc');
+	const files = Object.fromEntries((await w.conn.query('select a.*, role '
+		+ 'from assets a join generation_asset on asset_id = a.id')).rows
+		.map((a) => [a.role, a]));
+	assert.deepEqual(Object.keys(files).sort(),
+		['rendition', 'thumbnail', 'video']);
+	assert.equal(files.video.codec, 'hevc');
+	assert.deepEqual(readFileSync(join(w.dir, files.video.key)), hevc());
+	assert.equal(files.rendition.codec, 'h264');
+	const copy = join(w.dir, files.rendition.key);
+	assert.equal(statSync(copy).size, files.rendition.size_bytes);
+	assert.equal(execFileSync('ffprobe', ['-v', 'error', '-select_streams',
+		'v', '-show_entries', 'stream=codec_name,width', '-of', 'csv=p=0',
+		copy], { encoding: 'utf8' }).trim(), 'h264,320');
+	await books(w, 90);
+	await d.kill('SIGTERM');
+});
+
+for (const [rule, ordered, pays] of [
+	[{ core: { type: 'per_second', credits: 5 } }, 8000, 10],
+	[{ core: { type: 'per_second', credits: 5 } }, 2000, 10],
+	[{ core: { type: 'base', credits: 40, seconds: 8 } }, 8000, 40],
+	[null, 8000, 40],
+]) {
+	test(`two seconds made of ${ordered / 1000}, sold by `
+		+ `${rule?.core.type ?? 'no plan'}: ${pays} credits`, async () => {
+		const w = await world();
+		await w.k.one('select model_put($1)', [JSON.stringify({ slug: 's',
+			name: 's', routes: [], price: { rule } })]);
+		const plan = rule && (await w.k.one('select p.id from price_plans p '
+			+ "join models m on m.id = p.model_id where slug = 's'")).id;
+		const g = await w.submit({}, { plan, credits: Math.max(pays,
+			ordered / 200), spec: { duration_ms: ordered } });
+		const d = w.demo();
+		assert.equal((await ended(w, g.id, d)).status, 'completed', d.log);
+		const c = await w.k.one('select quote, settled, refunded from charges '
+			+ 'where generation_id = $1', [g.id]);
+		assert.equal(c.settled, pays);
+		assert.equal(c.refunded, c.quote - pays);
+		await books(w, 100 - pays);
+		await d.kill('SIGTERM');
+	});
+}
+
+// Each waits 30 s for its second try: side by side.
+test('downloads that wait', { concurrency: true }, async (t) => {
+	const stalled = t.test('stalled: cut, then resumed', async () => {
+		const w = await world();
+		const g = await w.submit({ video: ['stall', 'ok'] });
+		const d = w.demo({ DEMO_STALL_MS: '1000' });
+		const row = await ended(w, g.id, d, 150000);
+		assert.equal(row.status, 'completed', d.log);
+		assert.match(d.log, /slow|stalled/i);
+		assert.equal(fal.downloads[g.prompt], 2);
+		assert.deepEqual(readFileSync(join(w.dir, (await w.k.one('select key '
+			+ "from assets where kind = 'video'")).key)), mp4());
+		await books(w, 90);
+		await d.kill('SIGTERM');
+	});
+	const full = t.test('a full disk: waits, ends when there is room',
+		async (s) => {
+			const w = await world();
+			try {
+				execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'none',
+					w.dir]);
+			} catch {
+				return s.skip('cannot mount a tmpfs here');
+			}
+			try {
+				const filler = join(w.dir, 'filler');
+				const big = Buffer.concat([mp4(), Buffer.alloc(4 << 20)]);
+				big.writeUInt32BE(4 << 20, mp4().length); // one 'free' box
+				big.write('free', mp4().length + 4);
+				writeFileSync(filler, Buffer.alloc(5 << 20));
+				const g = await w.submit({ bytes: big });
+				const d = w.demo();
+				await until(w, g.id, () => /disk is (nearly )?full/.test(d.log), d);
+				const row = await w.row(g.id);
+				assert.equal(row.status, 'finalizing');
+				assert.equal((await w.k.one('select count(*) from assets'))
+					.count, 0);
+				assert.ok(!existsSync(join(w.dir, 'videos')));
+				rmSync(filler);
+				const end = await ended(w, g.id, d, 150000);
+				assert.equal(end.status, 'completed', d.log);
+				assert.equal(fal.submits[g.prompt], 1);
+				await books(w, 90);
+				await d.kill('SIGTERM');
+			} finally {
+				execFileSync('umount', ['-l', w.dir]);
+			}
+			return undefined;
+		});
+	await Promise.all([stalled, full]);
+});
+
+test('a provider holds no more than its limit', async () => {
+	const w = await world();
+	w.user = await w.k.user(200, 20);
+	w.fal = await new FakeFal().start();
+	const all = [];
+	for (let i = 0; i < 8; i++) all.push(await w.submit({ polls: 2 }));
+	const d = w.demo({ DEMO_CONCURRENCY: '2' }, { url: w.fal.url });
+	for (const g of all) {
+		assert.equal((await ended(w, g.id, d)).status, 'completed', d.log);
+	}
+	assert.equal(w.fal.peak, 2);
+	await books(w, 120);
+	await d.kill('SIGTERM');
+	await w.fal.stop();
+});
+
+test('requests per minute: a burst of a tenth, then one by one', async () => {
+	const w = await world();
+	w.user = await w.k.user(200, 20);
+	w.fal = await new FakeFal().start();
+	const all = [];
+	for (let i = 0; i < 9; i++) all.push(await w.submit());
+	const d = w.demo({ DEMO_RPM: '60' }, { url: w.fal.url });
+	for (const g of all) {
+		assert.equal((await ended(w, g.id, d)).status, 'completed', d.log);
+	}
+	// One a second after the first six; half of it, for a slow machine.
+	const [first, ...rest] = w.fal.arrivals;
+	for (const [i, at] of rest.entries()) {
+		assert.ok(at - first >= (i - 5) * 500, `${i}: ${at - first}`);
+	}
+	await d.kill('SIGTERM');
+	await w.fal.stop();
+});
+
+// --- Late and at once -----------------------------------------------------
+
+test('a worker that was lost and then succeeds: kept, not charged', async () => {
+	const w = await worker_world();
+	const g = await w.submit();
+	const d = w.demo();
+	let r;
+	for (let i = 0; i < 3; i++) {
+		r = await w.take();
+		await w.conn.query("update attempts set worker_beat_at = now() - "
+			+ "interval '1 hour' where id = $1", [r.attempt_id]);
+		await w.conn.query("select worker_jobs_lost('1 minute', 10)");
+	}
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'failed', d.log);
+	const late = await w.k.one('select * from worker_job_complete($1, $2, '
+		+ "null, '{\"key\": \"videos/x/late.mp4\"}')", [r.attempt_id, w.me]);
+	assert.equal(late.outcome, 'ended');
+	const a = await w.k.one('select status, late_result from attempts where '
+		+ 'id = $1', [r.attempt_id]);
+	assert.equal(a.status, 'failed');
+	assert.equal(a.late_result.key, 'videos/x/late.mp4');
+	assert.equal((await w.row(g.id)).version, row.version);
+	await books(w, 100);
+	await d.kill('SIGTERM');
+});
+
+test('kill -9 at review.after_commit', async () => {
+	const w = await world();
+	const plan = { polls: 1e6 };
+	const g = await w.submit(plan, { deadline_s: 1 });
+	const a = w.demo({ REELD_CRASH_AT: 'review.after_commit' });
+	assert.equal((await a.gone).signal, 'SIGKILL', a.log);
+	assert.equal((await w.row(g.id)).status, 'review');
+	await books(w, 90);
+	plan.polls = 0;
+	const b = w.demo();
+	assert.equal((await ended(w, g.id, b)).status, 'completed', b.log);
+	assert.equal(fal.submits[g.prompt], 1);
+	await books(w, 90);
+	await b.kill('SIGTERM');
+});
+
+for (const point of ['release.before_commit', 'release.after_commit']) {
+	test(`kill -9 at ${point}`, async () => {
+		const w = await world();
+		w.fal = await new FakeFal().start();
+		const g = await w.submit();
+		w.fal.barrier('video');
+		const there = w.fal.reached('video');
+		const a = w.demo({ REELD_CRASH_AT: point }, { url: w.fal.url });
+		await there;
+		a.child.kill('SIGTERM');
+		assert.equal((await a.gone).signal, 'SIGKILL', a.log);
+		w.fal.release('video');
+		const b = w.demo({}, { url: w.fal.url });
+		assert.equal((await ended(w, g.id, b)).status, 'completed', b.log);
+		assert.equal(w.fal.submits[g.prompt], 1);
+		await books(w, 90);
+		await b.kill('SIGTERM');
+		await w.fal.stop();
+	});
+}
+
+function tiny() {
+	const file = join(tmpdir(), `reeld-tiny-${randomUUID()}.mp4`);
+	execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i',
+		'testsrc=size=64x64:rate=5:duration=1', '-c:v', 'libx264', '-preset',
+		'ultrafast', '-pix_fmt', 'yuv420p', file]);
+	const bytes = readFileSync(file);
+	rmSync(file);
+	return bytes;
+}
+
+// reliability D14.
+test('cancel, finish and five webhooks at once, 200 times', async () => {
+	const n = 200;
+	const w = await world();
+	w.user = await w.k.user(10 * n, n);
+	const small = tiny();
+	const all = [];
+	for (let i = 0; i < n; i++) {
+		all.push(await w.submit({ polls: i % 3, hook: '5', bytes: small,
+			result: i % 10 === 9 ? 'failed' : 'ok' }));
+	}
+	const pool = w.db.pool(8);
+	const d = w.demo();
+	// Half are cancelled as soon as they run, at different moments.
+	const outcomes = await Promise.all(all.map(async (g, i) => {
+		if (i % 2) return null;
+		for (;;) {
+			const r = (await pool.query('select stage, status from '
+				+ 'generations where id = $1', [g.id])).rows[0];
+			if (r.stage === 'generate' || over(r)) break;
+			await new Promise((s) => { setTimeout(s, 50 + i); });
+		}
+		const c = await kit(pool).move('generation_cancel', g.id, w.user,
+			w.user);
+		if (i % 4) d.tell(`cancel ${g.id}`);
+		return c.outcome;
+	}));
+	const count = { completed: 0, failed: 0, cancelled: 0 };
+	for (const g of all) {
+		const row = await ended(w, g.id, d, 150000);
+		count[row.status]++;
+		assert.equal(fal.accepted[g.prompt], 1);
+	}
+	const ends = (await w.conn.query("select generation_id, count(*) from "
+		+ "events where type in ('generation.completed', 'generation.failed', "
+		+ "'generation.cancelled') group by 1")).rows;
+	assert.equal(ends.length, n);
+	assert.ok(ends.every((e) => e.count === 1));
+	assert.ok(count.completed > 0 && count.failed > 0 && count.cancelled > 0,
+		JSON.stringify([count, outcomes]));
+	const sent = new Set(all.map((g) => g.prompt));
+	const answers = fal.hooks.filter((h) => sent.has(h.prompt));
+	assert.ok(answers.every((h) => h.status === 200),
+		JSON.stringify(answers.find((h) => h.status !== 200)));
+	await books(w, 10 * (count.failed + count.cancelled));
+	await d.kill('SIGTERM');
+});

@@ -158,6 +158,15 @@ on_up(void *arg)
 	fflush(stdout);
 }
 
+/* 0: the default. */
+static int
+setting(const char *name)
+{
+	const char *text = getenv(name);
+
+	return text != NULL ? atoi(text) : 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -180,8 +189,8 @@ main(int argc, char **argv)
 	struct loop_io *io;
 	struct err err = {0};
 
-	if (getenv("DEMO_KEYS_MS") != NULL)
-		deps.keys_again_ms = atoi(getenv("DEMO_KEYS_MS"));
+	deps.keys_again_ms = setting("DEMO_KEYS_MS");
+	deps.stall_ms = setting("DEMO_STALL_MS");
 	if (argc != 7) {
 		fprintf(stderr,
 		    "usage: engine_demo DB REDIS|- DIR FAL HELPER "
@@ -216,7 +225,11 @@ main(int argc, char **argv)
 	demo.fal = (struct provider_account){.base_url = argv[4],
 	    .key = "k:s",
 	    .allow_private = true,
-	    .poll_ms = 100};
+	    .poll_ms = setting("DEMO_POLL_MS"),
+	    .concurrency = setting("DEMO_CONCURRENCY"),
+	    .rpm = setting("DEMO_RPM")};
+	if (demo.fal.poll_ms == 0)
+		demo.fal.poll_ms = 100;
 	demo.engine = engine_new(&deps);
 	loop_on_signal(demo.loop, SIGTERM, on_term, NULL);
 	io = loop_io_new(demo.loop, 0, "stdin", on_stdin, &io);

@@ -184,7 +184,7 @@ export function kit(db) {
 		submit: (user, route, o = {}) => move('generation_submit', user,
 			o.id ?? randomUUID(), o.key ?? null, o.key ? sha(o.body ?? 'b')
 			: null, null, route, 't2v', o.spec ?? { prompt: 'a cat' }, {},
-			o.credits ?? 10, o.breakdown ?? { lines: [] }, null,
+			o.credits ?? 10, o.breakdown ?? { lines: [] }, o.plan ?? null,
 			o.start ?? null, o.end ?? null, null, null, o.deadline_s ?? null,
 			o.priority ?? null, null, null),
 		claim: async (owner, provider = 'fal', n = 10) => (await db.query(
