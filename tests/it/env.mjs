@@ -249,7 +249,7 @@ class Reeld {
 	// A crash point or a kill: until it is dead.
 	async died() {
 		this.killed = true;
-		return this.process.gone;
+		await until(() => `it dies\n${this.logs().slice(-4000)}`, () => this.process.ended);
 	}
 
 	// The same database, Redis and files again.
