@@ -1,6 +1,6 @@
 // create.tsx - a prompt, a model, its settings within what it can do, and what
 // it will cost, live.
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso';
 import { call, once, problem, type Problem } from '../api';
 import { body, bound, durations, emptyForm, endImage, maxPrompt, missing, startImage, type Form } from '../logic/caps';
@@ -36,11 +36,16 @@ const ideas = [
 	'A tiny robot watering a plant on a windowsill, soft morning light, shallow focus',
 ];
 
+// What the price depends on.  The words do not change it; that there are some
+// may be required.
+function priced(form: Form, model: Model): string {
+	return JSON.stringify({ ...body(form, model), prompt: 'x', title: undefined });
+}
+
 function useEstimate(form: Form, model: Model | undefined) {
 	const [estimate, setEstimate] = useState<Estimate | null>(null);
 	const [wrong, setWrong] = useState<Problem | null>(null);
-	// The words do not change the price; that there are some may be required.
-	const asked = model ? JSON.stringify({ ...body(form, model), prompt: 'x', title: undefined }) : '';
+	const asked = model ? priced(form, model) : '';
 	const settled = useLater(asked, 200);
 	const [of, setOf] = useState('');
 	useEffect(() => {
@@ -84,7 +89,16 @@ function Ratio({ of }: { of: string }) {
 export default function Create() {
 	useTitle('Create');
 	const { route } = useLocation();
-	const [form, setForm] = useState(draft);
+	const [form, show] = useState(draft);
+	// What was typed counts at once, not from the next rendering on: a key
+	// pressed right after the last letter orders these words, not the last
+	// ones; and a reload finds them.
+	const latest = useRef(form);
+	const setForm = (next: Form) => {
+		latest.current = next;
+		try { sessionStorage.setItem(DRAFT, JSON.stringify(next)); } catch { /* off */ }
+		show(next);
+	};
 	const [picking, setPicking] = useState(false);
 	const [listWrong, setListWrong] = useState<Problem | null>(null);
 	const [wrong, setWrong] = useState<Problem | null>(null);
@@ -99,10 +113,10 @@ export default function Create() {
 	const model = useMemo(() => models.value && firstModel(models.value, form.model) || undefined, [models.value, form.model]);
 	const now = model ? bound(form, model) : form;
 	const { estimate, wrong: priceWrong, busy: pricing } = useEstimate(now, model);
-	const set = (values: Partial<Form>) => { setForm({ ...now, ...values }); setWrong(null); };
-	useEffect(() => {
-		try { sessionStorage.setItem(DRAFT, JSON.stringify(form)); } catch { /* off */ }
-	}, [form]);
+	const set = (values: Partial<Form>) => {
+		setForm({ ...(model ? bound(latest.current, model) : latest.current), ...values });
+		setWrong(null);
+	};
 
 	const gaps = model ? missing(now, model) : {};
 	const errors: Partial<Record<string, string>> = { ...(tried ? gaps : {}), ...(wrong?.fields ?? {}) };
@@ -112,7 +126,10 @@ export default function Create() {
 		e.preventDefault();
 		if (!model || busy || pricing) return;
 		setTried(true);
-		const first = Object.keys(gaps)[0];
+		const wanted = bound(latest.current, model);
+		// The price on the page must be the price of just this.
+		if (priced(wanted, model) !== priced(now, model)) return;
+		const first = Object.keys(missing(wanted, model))[0];
 		if (first) {
 			document.querySelector<HTMLElement>(`[data-field=${first}]`)?.focus();
 			return;
@@ -122,11 +139,11 @@ export default function Create() {
 		setWrong(null);
 		try {
 			// Never more than what the page says.
-			const wanted = { ...body(now, model), max_credits: estimate.credits };
-			const made = await once<Generation>('create', '/generations', wanted);
+			const made = await once<Generation>('create', '/generations',
+				{ ...body(wanted, model), max_credits: estimate.credits });
 			if (made.status === 'pending') tell('Accepted. It starts when one of your running videos ends.');
 			if (!active.value.some(g => g.id === made.id) && !ended(made.status)) active.value = [made, ...active.value];
-			setForm({ ...now, title: '' });
+			setForm({ ...wanted, title: '' });
 			route(`/create/${made.id}`);
 		} catch (failure) {
 			setWrong(problem(failure));
@@ -253,7 +270,7 @@ export default function Create() {
 			</form>
 			{active.value.length > 0 && <Running of={active.value} />}
 			<ModelPicker open={picking} onClose={() => setPicking(false)} models={models.value} chosen={model.slug}
-				choose={m => { setForm(bound({ ...now, model: m.slug }, m)); setWrong(null); setPicking(false); }} />
+				choose={m => { setForm(bound({ ...latest.current, model: m.slug }, m)); setWrong(null); setPicking(false); }} />
 		</div>
 	);
 }
