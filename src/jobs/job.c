@@ -20,8 +20,9 @@ on_timer(void *arg)
 	job_on_simple(arg, ON_TIMER);
 }
 
+/* Without a public address no callback ever comes: nothing to wait for. */
 static enum step_class
-class_of(const struct provider *provider)
+class_of(const struct provider *provider, bool reachable)
 {
 	switch (provider->recovery) {
 	case PROVIDER_RECOVER_RESUBMIT:
@@ -29,7 +30,7 @@ class_of(const struct provider *provider)
 	case PROVIDER_RECOVER_FIND:
 		return STEP_CLASS_B;
 	case PROVIDER_RECOVER_CALLBACK:
-		return STEP_CLASS_C;
+		return reachable ? STEP_CLASS_C : STEP_CLASS_D;
 	default:
 		return STEP_CLASS_D;
 	}
@@ -136,7 +137,7 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	    from_of(pg_text(rows, row, "step"),
 		pg_text(rows, row, "job_status"),
 		pg_text(rows, row, "attempt_status"), id_is_set(&job->attempt)),
-	    class_of(lane->provider),
+	    class_of(lane->provider, job->engine->public_url != NULL),
 	    account != NULL && account->poll_ms > 0 ? account->poll_ms
 						    : lane->provider->poll_ms,
 	    lane->provider->transport == PROVIDER_WORKER ||
