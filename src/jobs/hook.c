@@ -112,8 +112,7 @@ hook_found(struct engine *engine, const char *text)
 	job = job_find(engine, generation);
 	if (job == NULL)
 		return false;
-	if (job->state.phase == STEP_PARKED &&
-	    str_eq(job->attempt.text, attempt)) {
+	if (step_wants_id(&job->state) && str_eq(job->attempt.text, attempt)) {
 		free(job->provider_id);
 		job->provider_id = xstrdup(text + 2 * (ID_LEN + 1));
 		log_info("job=%s attempt=%s provider_id=%s msg=\"the callback "
@@ -241,13 +240,13 @@ on_attempt(const struct pg_rows *rows, const struct err *err, void *arg)
 		}
 	} else if (!may_forward(self, rows)) {
 		status = 503;
+	} else if (pg_null(rows, 0, "provider_job_id") &&
+	    verdict.provider_id != NULL && self->signed_ok) {
+		found(self, generation, verdict.provider_id);
 	} else if (str_eq(pg_text(rows, 0, "job_status"), "uncertain") &&
-	    verdict.provider_id != NULL) {
+	    verdict.provider_id != NULL && !self->signed_ok) {
 		/* An id is believed only when it is signed: once more. */
-		if (!self->signed_ok)
-			status = 503;
-		else
-			found(self, generation, verdict.provider_id);
+		status = 503;
 	} else {
 		engine_hurry(self->engine, generation);
 	}

@@ -526,8 +526,10 @@ check(enum step_phase phase, enum step_on on)
 	case ON_UNCERTAIN:
 		fits = phase == STEP_SENDING;
 		break;
-	case ON_ACCEPTED:
-		fits = phase == STEP_SENDING || phase == STEP_PARKED;
+	case ON_ACCEPTED: /* by the answer, or by a callback */
+		fits = phase == STEP_SENDING || phase == STEP_PARKED ||
+		    phase == STEP_WAITING || phase == STEP_POLLING ||
+		    phase == STEP_RESEND;
 		break;
 	case ON_EXHAUSTED:
 		fits = phase == STEP_ENDING;
@@ -614,9 +616,11 @@ step(const struct step *s, const struct step_event *e)
 	default:
 		break;
 	}
+	/* Their callback was faster than our search for a lost submit. */
+	if (e->on == ON_ACCEPTED && !s->have_id)
+		return sql(s, DO_RECORD);
 	switch (s->phase) {
 	case STEP_SENDING:
-	case STEP_PARKED:
 		return sent(s, e);
 	case STEP_POLLING:
 		return polled(s, e);

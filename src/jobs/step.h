@@ -186,6 +186,8 @@ void step_init(struct step *state, enum step_from from, enum step_class class,
     int poll_ms, bool can_revoke, bool cancel, int64_t deadline_ms);
 /* true while SQL or a paid request is in flight: must not be aborted. */
 bool step_is_critical(enum step_phase phase);
+/* A submit whose answer was lost: its id may come from elsewhere. */
+bool step_wants_id(const struct step *state);
 bool step_is_timed(enum step_phase phase);
 
 const char *step_phase_name(enum step_phase phase);

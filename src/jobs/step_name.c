@@ -102,6 +102,14 @@ step_on_name(enum step_on on)
 }
 
 bool
+step_wants_id(const struct step *state)
+{
+	return !state->have_id && state->sends > 0 &&
+	    (state->phase == STEP_PARKED || state->phase == STEP_WAITING ||
+		state->phase == STEP_POLLING || state->phase == STEP_RESEND);
+}
+
+bool
 step_is_critical(enum step_phase phase)
 {
 	return phase == STEP_STARTING || phase == STEP_SENDING ||

@@ -1090,3 +1090,96 @@ test('cancel, finish and five webhooks at once, 200 times', async () => {
 	await books(w, 10 * (count.failed + count.cancelled));
 	await d.kill('SIGTERM');
 });
+
+// --- A lost answer, by recovery class ------------------------------------
+
+// Kling's v1 as far as it matters: accepts, then hangs up. by_our_id: can it
+// be asked by the id we chose?
+async function kling_world(by_our_id) {
+	const w = await world();
+	await w.k.one('select model_put($1)', [JSON.stringify({ slug: 'kl',
+		name: 'kl', routes: [{ provider: 'kling', endpoint: 'kling-v2-6',
+			params: { input: { prompt: 'prompt' } } }],
+		price: { rule: null } })]);
+	w.route = (await w.k.one("select id from model_routes where provider = "
+		+ "'kling'")).id;
+	w.tasks = [];
+	w.asked = 0;
+	const server = http.createServer(async (req, res) => {
+		const parts = [];
+		for await (const p of req) parts.push(p);
+		if (req.url.endsWith('.mp4')) return res.end(mp4());
+		if (req.method === 'POST') {
+			w.tasks.push({ id: `task-${w.tasks.length}`,
+				...JSON.parse(Buffer.concat(parts)) });
+			return req.socket.destroy();
+		}
+		w.asked++;
+		const id = req.url.split('/').at(-1);
+		const task = w.tasks.find((t) => t.id === id
+			|| (by_our_id && t.external_task_id === id));
+		res.writeHead(task ? 200 : 503,
+			{ 'content-type': 'application/json' });
+		return res.end(JSON.stringify(task ? { code: 0, data: {
+			task_id: task.id, task_status: 'succeed', task_result: {
+				videos: [{ url: `${w.url}/v.mp4` }] } } } : { code: 1 }));
+	});
+	await new Promise((r) => server.listen(0, '127.0.0.1', r));
+	w.url = `http://127.0.0.1:${server.address().port}`;
+	w.stop = () => {
+		server.closeAllConnections();
+		server.close();
+	};
+	return w;
+}
+
+for (const by_our_id of [true, false]) {
+	test(`class B, ${by_our_id ? 'found by our id' : 'its callback is first'}: `
+		+ 'one paid submit, no refund', async () => {
+		const w = await kling_world(by_our_id);
+		const g = await w.submit();
+		const d = w.demo({}, { url: w.url });
+		if (!by_our_id) {
+			await until(w, g.id, () => w.asked > 1, d);
+			const [t] = w.tasks;
+			const r = await fetch(t.callback_url, { method: 'POST',
+				body: JSON.stringify({ data: { task_id: t.id, task_info:
+					{ external_task_id: t.external_task_id } } }) });
+			assert.equal(r.status, 200);
+		}
+		const row = await ended(w, g.id, d);
+		assert.equal(row.status, 'completed', d.log);
+		assert.equal(w.tasks.length, 1);
+		const a = await w.k.one('select provider_job_id from attempts');
+		assert.equal(a.provider_job_id, 'task-0');
+		await books(w, 90);
+		await d.kill('SIGTERM');
+		w.stop();
+	});
+}
+
+test('class D: refunded at once, asked once, noted', async () => {
+	const w = await world();
+	await w.k.one('select model_put($1)', [JSON.stringify({ slug: 'rw',
+		name: 'rw', routes: [{ provider: 'runway', endpoint: 'gen4.5',
+			params: { input: { prompt: 'promptText' } } }],
+		price: { rule: null } })]);
+	w.route = (await w.k.one("select id from model_routes where provider = "
+		+ "'runway'")).id;
+	let n = 0;
+	const server = http.createServer((req) => {
+		n++;
+		req.socket.destroy();
+	});
+	await new Promise((r) => server.listen(0, '127.0.0.1', r));
+	const g = await w.submit();
+	const d = w.demo({}, { url: `http://127.0.0.1:${server.address().port}` });
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'failed', d.log);
+	assert.equal(row.error_code, 'provider_unknown');
+	assert.match(d.log, /orphan_submit/);
+	assert.equal(n, 1);
+	await books(w, 100);
+	await d.kill('SIGTERM');
+	server.close();
+});

@@ -43,7 +43,7 @@ account(void *arg, const char *provider)
 {
 	struct demo *self = arg;
 
-	return str_eq(provider, "fal") ? &self->fal : NULL;
+	return str_eq(provider, "worker") ? NULL : &self->fal;
 }
 
 static void
@@ -197,7 +197,7 @@ main(int argc, char **argv)
 		    "PUBLIC\n");
 		return 2;
 	}
-	log_set_level(LOG_DEBUG);
+	log_set_level(getenv("DEMO_QUIET") != NULL ? LOG_INFO : LOG_DEBUG);
 	demo.loop = deps.loop = loop_new();
 	pg.conninfo = argv[1];
 	deps.pg = pg_pool_new(demo.loop, &pg);
