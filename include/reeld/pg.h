@@ -38,6 +38,9 @@ struct pg_opts {
 	const char *session_sql; /* run on each new connection, or NULL */
 };
 
+/* Is it a URL or words that libpq can read?  It does not say what it read:
+ * there may be a password in it. */
+bool pg_conninfo_ok(const char *conninfo, struct err *err) REELD_MUST;
 /* Never fails: without a server it tries for ever, with growing pauses. */
 struct pg_pool *pg_pool_new(struct loop *loop, const struct pg_opts *opts);
 /* Slots become NULL, done() is not called.  pool may be NULL. */

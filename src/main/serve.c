@@ -140,6 +140,8 @@ start_stores(struct server *self, struct err *err)
 	    .allow_private = conf->s3.allow_private,
 	};
 
+	if (!pg_conninfo_ok(conf->db.url, err))
+		return false;
 	app->pg = pg_pool_new(self->loop, &pg);
 	pg.name = "engine";
 	pg.session_sql = "select set_config('app.engine', 'on', false)";

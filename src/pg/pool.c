@@ -191,6 +191,19 @@ host_to_resolve(const char *conninfo)
 	return host;
 }
 
+bool
+pg_conninfo_ok(const char *conninfo, struct err *err)
+{
+	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+
+	if (options == NULL)
+		return err_set(err, ERR_BAD_INPUT,
+		    "db.url is not an address of PostgreSQL: neither a URL "
+		    "nor key=value words that it knows");
+	PQconninfoFree(options);
+	return true;
+}
+
 struct pg_pool *
 pg_pool_new(struct loop *loop, const struct pg_opts *opts)
 {

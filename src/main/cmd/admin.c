@@ -22,6 +22,8 @@ admin_open(const struct conf *conf, PGconn **out, struct err *err)
 	if (conf->db.url[0] == '\0')
 		return err_set(
 		    err, ERR_BAD_INPUT, "db.url (or DATABASE_URL) is not set");
+	if (!pg_conninfo_ok(conf->db.url, err))
+		return false;
 	*out = PQconnectdb(conf->db.url);
 	if (PQstatus(*out) != CONNECTION_OK) {
 		err_set(err, ERR_UNAVAILABLE, "%s", PQerrorMessage(*out));
