@@ -118,6 +118,8 @@ bool etag_matches(const char *header, const char *tag);
 bool etag_is(const char *header, const char *tag); /* If-Range: strong */
 /* Cleans a client's file name for people; never a path. */
 void display_name(const char *name, char *out, size_t size);
+/* A path as logs and problems may show it: the token of a webhook is "*". */
+void shown_path(const char *path, char *out, size_t size);
 /* Content-Disposition with an ASCII name and filename*. */
 void disposition(bool attachment, const char *name, char *out, size_t out_size);
 

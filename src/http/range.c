@@ -103,16 +103,43 @@ display_name(const char *name, char *out, size_t size)
 	while (*base == '.' || *base == ' ')
 		base++;
 	for (; *base != '\0' && n + 1 < size; base++) {
-		unsigned char c = *base;
+		const unsigned char *p = (const unsigned char *)base;
+		unsigned char c = *p;
 
 		if (c < 0x20 || c == 0x7f || strchr("\"<>|:*?", c) != NULL)
 			c = '_';
+		/* U+200E, U+200F, U+202A-E, U+2066-9: they turn text around,
+		 * so that a name ends otherwise than it seems to. */
+		if (c == 0xe2 &&
+		    ((p[1] == 0x80 &&
+			 (p[2] == 0x8e || p[2] == 0x8f ||
+			     (p[2] >= 0xaa && p[2] <= 0xae))) ||
+			(p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9))) {
+			c = '_';
+			base += 2;
+		}
 		out[n++] = c;
 	}
 	out[n] = '\0';
 	/* A cut in the middle of a character is undone. */
 	while (n > 0 && !utf8_valid(out, n))
 		out[--n] = '\0';
+}
+
+void
+shown_path(const char *path, char *out, size_t size)
+{
+	const char *end = path;
+
+	/* /hooks/provider/attempt/token */
+	if (str_starts(path, "/hooks/"))
+		for (int slashes = 0; *end != '\0' && slashes < 4; end++)
+			slashes += *end == '/';
+	if (!str_copy(out, size, path))
+		for (size_t n = strlen(out); n > 0 && !utf8_valid(out, n);)
+			out[--n] = '\0';
+	if (end != path && *end != '\0' && (size_t)(end - path) + 2 <= size)
+		str_copy(out + (end - path), size - (size_t)(end - path), "*");
 }
 
 void

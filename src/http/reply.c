@@ -260,7 +260,7 @@ problem_new(struct http_call *call, const struct err *errs, size_t count)
 	const struct err *err = &errs[0];
 	struct json_object *problem = json_new();
 	const char *code = err_code_name(err);
-	char type[80];
+	char type[80], path[300];
 	bool clean = utf8_valid(err->msg, strlen(err->msg));
 
 	snprintf(type, sizeof type, "/docs/errors/%s", code);
@@ -270,8 +270,10 @@ problem_new(struct http_call *call, const struct err *errs, size_t count)
 	json_set_text(problem, "detail",
 	    clean && err->msg[0] != '\0' ? err->msg : err_title(err->code));
 	/* a target that was refused may hold anything: not echoed */
-	if (call->url.path != call->target && call->url.path[0] != '\0')
-		json_set_text(problem, "instance", call->url.path);
+	if (call->url.path != call->target && call->url.path[0] != '\0') {
+		shown_path(call->url.path, path, sizeof path);
+		json_set_text(problem, "instance", path);
+	}
 	json_set_text(problem, "code", code);
 	json_set_text(problem, "request_id", http_request_id(call));
 	json_set_bool(problem, "retryable", err_may_retry(err->code));

@@ -18,6 +18,7 @@ stats_count(struct http_call *call)
 	int64_t us = (clock_mono_ns() - call->start_ns) / 1000;
 	int class = call->status / 100, i = 0;
 	enum log_level level;
+	char path[300];
 
 	row->by_class[class >= 1 && class <= 5 ? class : 0]++;
 	row->total_us += us;
@@ -29,12 +30,12 @@ stats_count(struct http_call *call)
 	    (call->route != NULL && call->route->flags & HTTP_NO_LOG &&
 		class < 5))
 		return;
+	shown_path(call->url.path, path, sizeof path);
 	log_write(level, LOG_MODULE,
 	    "request=%s method=%s path=%s status=%d us=%lld client=%s "
 	    "msg=\"request\"",
 	    http_request_id(call), http_method_name[call->head.method],
-	    log_text(call->url.path), call->status, (long long)us,
-	    http_client_ip(call));
+	    log_text(path), call->status, (long long)us, http_client_ip(call));
 }
 
 void

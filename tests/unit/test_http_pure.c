@@ -171,6 +171,29 @@ TEST(entity_tags)
 	CHECK(!etag_is("W/\"a\"", "a"));
 }
 
+TEST(tokens_are_not_shown)
+{
+	static const struct {
+		const char *path, *shown;
+	} rows[] = {
+	    {"/api/v1/me", "/api/v1/me"},
+	    {"/hooks/fal/0199/secret", "/hooks/fal/0199/*"},
+	    {"/hooks/fal/0199/secret/more", "/hooks/fal/0199/*"},
+	    {"/hooks/fal/0199/", "/hooks/fal/0199/"},
+	    {"/hooks/fal", "/hooks/fal"},
+	    {"/x/hooks/fal/0199/plain", "/x/hooks/fal/0199/plain"},
+	};
+	char out[40];
+
+	for (size_t i = 0; i < nitems(rows); i++) {
+		shown_path(rows[i].path, out, sizeof out);
+		CHECK_STR(out, rows[i].shown);
+	}
+	shown_path("/hooks/fal/0123456789012345678901234567890123456789/s", out,
+	    sizeof out);
+	CHECK_STR(out, "/hooks/fal/0123456789012345678901234567");
+}
+
 TEST(file_names_are_only_names)
 {
 	static const struct {
@@ -181,6 +204,8 @@ TEST(file_names_are_only_names)
 	    {"...hidden", "hidden"},
 	    {"a\r\nX: y", "a__X_ y"},
 	    {"a\"b", "a_b"},
+	    {"a\xe2\x80\xaegpj.exe", "a_gpj.exe"},
+	    {"a\xe2\x81\xa9\xe2\x80", "a_"},
 	    {"", ""},
 	};
 	char out[40], text[300];
@@ -379,6 +404,7 @@ main(void)
 	    cmocka_unit_test(routes_are_found_with_fixed_before_parameters),
 	    cmocka_unit_test(ranges),
 	    cmocka_unit_test(entity_tags),
+	    cmocka_unit_test(tokens_are_not_shown),
 	    cmocka_unit_test(file_names_are_only_names),
 	    cmocka_unit_test(client_behind_proxies),
 	    cmocka_unit_test(cookies_and_ids),
