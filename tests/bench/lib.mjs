@@ -1,0 +1,66 @@
+// lib.mjs - what the benchmarks share: rounds that alternate between reeld and
+// its peer, medians, load by wrk, what a process has used.
+//
+// A benchmark never passes or fails by time.  It fails when what it measured
+// was wrong: another body, a refused request, a lost event.
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+export const seconds = Number(process.env.BENCH_SECONDS ?? 3);
+export const rounds = Number(process.env.BENCH_ROUNDS ?? 5);
+
+export const median = (list) => {
+	const sorted = [...list].sort((a, b) => a - b);
+	const half = sorted.length >> 1;
+	return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+};
+
+const short = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(2) : x.toPrecision(3));
+
+// `bench NAME VALUE UNIT ratio=R peer=PEER`: R is reeld's value over the
+// peer's, so for rates more is better and for costs less is.
+export function report(name, value, unit, peer_value, peer) {
+	console.log(`bench ${name} ${short(value)} ${unit} ratio=${short(value / peer_value)} peer=${peer}`);
+}
+
+// Runs ours and theirs in turn; the medians of what they return.
+export async function alternate(ours, theirs) {
+	const a = [], b = [];
+	for (let i = 0; i < rounds; i++) {
+		a.push(await ours(i));
+		b.push(await theirs(i));
+	}
+	return [median(a), median(b)];
+}
+
+// Requests per second of wrk; any error or status of 400 and more is ours.
+export async function wrk(url, { key, connections = 32, script, args = [] } = {}) {
+	const { stdout } = await run('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`,
+		...(key ? ['-H', `Authorization: Bearer ${key}`] : []),
+		...(script ? ['-s', script] : []), url, ...(args.length ? ['--', ...args] : [])]);
+	if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${url}\n${stdout}`);
+	return Number(stdout.match(/Requests\/sec: +([\d.]+)/)[1]);
+}
+
+// Nobody listens there a moment later, most likely: for peers that cannot
+// tell the port they took.
+export const free_port = () => new Promise((done) => {
+	const server = createServer().listen(0, '127.0.0.1', () => {
+		const { port } = server.address();
+		server.close(() => done(port));
+	});
+});
+
+export const rss_mib = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8')
+	.match(/VmRSS:\s+(\d+)/)[1]) / 1024;
+
+// Processor milliseconds so far, user and system.
+export function cpu_ms(pid) {
+	const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+	const f = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+	return (Number(f[11]) + Number(f[12])) * 10; // USER_HZ is 100
+}

@@ -1,0 +1,17 @@
+# bench: `make bench` measures an optimised build of its own; README.md there.
+EXTRA_PROGRAMS = tests/bench/media_bench
+tests_bench_media_bench_SOURCES = tests/bench/media_bench.c
+tests_bench_media_bench_LDADD = libreeld.a $(REELD_LIBS)
+BENCH =
+BENCH_BUILD = build-bench
+.PHONY: bench
+bench:
+	@test '$(NODE)' != no && test -d '$(srcdir)/tests/node_modules' || \
+	    { echo 'make bench needs node, and npm ci in tests/' >&2; exit 1; }
+	@$(MKDIR_P) '$(BENCH_BUILD)'
+	@cd '$(BENCH_BUILD)' && { test -f Makefile || \
+	    '$(abs_top_srcdir)/configure' CC='$(CC)' CFLAGS='-O2 -g' >/dev/null; }
+	@cd '$(BENCH_BUILD)' && $(MAKE) -s all && \
+	    $(MAKE) -s tests/bench/media_bench$(EXEEXT)
+	@REELD_BUILD="$$(cd '$(BENCH_BUILD)' && pwd)" '$(NODE)' \
+	    '$(srcdir)/tests/bench/run.mjs' $(BENCH)

@@ -1,0 +1,27 @@
+// run.mjs - `make bench`: node run.mjs [NAME...], against the build in
+// REELD_BUILD.  One line per figure; README.md explains them.
+import { reeld } from '../it/env.mjs';
+import { seconds } from './lib.mjs';
+
+const all = ['idle', 'status', 'thumbnail', 'submit', 'ws-fanout'];
+const names = process.argv.length > 2 ? process.argv.slice(2) : all;
+
+let server;
+for (const name of names) {
+	const { default: bench } = await import(`./${name.replaceAll('-', '_')}.mjs`);
+	server ??= await reeld({ env: { REELD_LOG_LEVEL: 'warn', REELD_DB_TIMEOUT: '60s',
+		REELD_LIMITS_READ_PER_SECOND: '10000000', REELD_LIMITS_READ_BURST: '10000000' } });
+	try {
+		await bench(server);
+	} catch (e) {
+		console.log(`bench ${name} failed`);
+		console.error(e);
+		process.exitCode = 1;
+	}
+}
+
+// Nothing runs node:test's own hooks here.
+if (server) {
+	for (const one of [server, server.redis, server.pg]) await one.stop();
+}
+process.exit();
