@@ -72,12 +72,13 @@ listener_error(struct listener *self, const struct err *err, const char *topic,
 	json_free(&out);
 }
 
-/* Ends it soon; its owner module frees it then. */
+/* Ends it soon, never from inside: the caller goes on with it.  A session is
+ * freed by its owner module, a stream cut by its next beat. */
 void
 listener_end(struct listener *self, int code, const char *reason)
 {
 	if (self->session != NULL)
 		ws_bye(self->session, code, reason, 0);
 	else if (self->call != NULL)
-		sse_end(self, reason);
+		self->revoked = true;
 }

@@ -178,7 +178,10 @@ revoke_local(struct live *live, const char *what, const char *id)
 			continue;
 		subs_fini(listener); /* from this moment on */
 		listener->revoked = true;
-		listener_end(listener, WS_CLOSE_POLICY, "revoked");
+		if (listener->call != NULL)
+			sse_end(listener, "revoked");
+		else
+			listener_end(listener, WS_CLOSE_POLICY, "revoked");
 	}
 }
 

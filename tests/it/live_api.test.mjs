@@ -142,3 +142,24 @@ test('Redis dies: everything goes on, and comes back', async () => {
 	await until('it is back', async () => (await r.call('GET', '/readyz?verbose')).body.checks.redis === 'ok');
 	await ws.close();
 });
+
+test('a snapshot that is too large ends its listener and nothing else', async () => {
+	const eve = await r.user({ credits: 1000000 });
+	// What they wrote becomes six times longer as JSON.
+	await Promise.all(Array.from({ length: 60 }, () => eve.submit({ model: 'demo-slow' })));
+	await r.psql(`alter table generations disable trigger user`);
+	await r.psql(`update generations set prompt = repeat(chr(1), 20000) where user_id = $1`, [eve.id]);
+	await r.psql(`alter table generations enable trigger user`);
+	const stream = await eve.fetch('/api/v1/events?topics=user:me');
+	assert.equal(stream.status, 200);
+	const text = await stream.text().catch(() => ''); // it ends
+	assert.ok(!text.includes('subscribed'));
+	const ws = await eve.ws();
+	await ws.get('welcome');
+	ws.subscribe('user:me').catch(() => {});
+	await until('the end of the session', () => ws.over);
+	assert.equal((await eve.get('/credits')).status, 200);
+	const { data } = (await eve.get('/generations?limit=100')).body;
+	await Promise.all(data.map((g) => eve.post(`/generations/${g.id}/cancel`)));
+	assert.deepEqual(await r.books(), {});
+});
