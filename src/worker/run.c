@@ -252,12 +252,11 @@ static void
 deliver(struct run *run)
 {
 	struct json_object *body = json_object_new_object(), *result;
-	char *path = xasprintf("/jobs/%s/upload", run->job.text);
 	struct server_reply reply;
 
 	for (int i = 0; i < 10; i++) {
-		server_upload(
-		    run->worker, path, run->token, run->output, &reply);
+		server_upload(run->worker, run->job.text, run->token,
+		    run->output, &reply);
 		server_reply_fini(&reply);
 		if (reply.status >= 200 && reply.status < 500 &&
 		    reply.status != 429)
@@ -265,7 +264,6 @@ deliver(struct run *run)
 		server_beat(run->worker, run->job.text);
 		poll(NULL, 0, 500 * (i + 1));
 	}
-	free(path);
 	if (reply.status < 200 || reply.status >= 300) {
 		char message[80];
 
@@ -312,8 +310,8 @@ fetch_input(struct run *run, struct err *err)
 	if (base != NULL && str_starts(url, base) && url[strlen(base)] == '/')
 		ours = xasprintf("%s%s", run->worker->url, url + strlen(base));
 	run->input_file = xasprintf("%s/input", run->folder);
-	ok = server_download(run->worker, ours != NULL ? ours : url, run->token,
-	    run->input_file, err);
+	ok = server_download(run->worker, run->job.text,
+	    ours != NULL ? ours : url, run->token, run->input_file, err);
 	free(ours);
 	return ok;
 }

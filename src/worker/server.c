@@ -121,10 +121,36 @@ server_post(struct worker *worker, const char *path, const char *token,
 	free(url);
 }
 
+/* A long transfer beats too: a silent worker's job is given to another. */
+struct transfer {
+	struct worker *worker;
+	const char *job;
+};
+
+static int
+on_transfer(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	struct transfer *self = arg;
+
+	/* To be stopped or not: what is made is sent. */
+	(void)server_beat(self->worker, self->job);
+	return 0;
+}
+
+static void
+beat_during(CURL *curl, struct transfer *transfer)
+{
+	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_transfer);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, transfer);
+}
+
 void
-server_upload(struct worker *worker, const char *path, const char *token,
+server_upload(struct worker *worker, const char *job, const char *token,
     const char *file, struct server_reply *reply)
 {
+	struct transfer transfer = {worker, job};
+	char *path = xasprintf("/jobs/%s/upload", job);
 	char *url = xasprintf("%s/api/v1/worker%s", worker->url, path);
 	struct curl_slist *headers = headers_for(worker, token, "video/mp4");
 	FILE *in = fopen(file, "rbe");
@@ -145,18 +171,20 @@ server_upload(struct worker *worker, const char *path, const char *token,
 		    curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)st.st_size);
 		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1024L);
 		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, 30L);
+		beat_during(curl, &transfer);
 		finish(curl, curl_easy_perform(curl), path, &answer, reply);
 	}
 	if (in != NULL)
 		fclose(in);
 	curl_slist_free_all(headers);
 	free(url);
+	free(path);
 }
 
 /* One GET into the file.  next: where a redirect points, or NULL. */
 static CURLcode
 get_file(const char *url, struct curl_slist *headers, const char *file,
-    long *status, char **next)
+    struct transfer *transfer, long *status, char **next)
 {
 	FILE *out = fopen(file, "wbe");
 	CURLcode result = CURLE_WRITE_ERROR;
@@ -172,6 +200,7 @@ get_file(const char *url, struct curl_slist *headers, const char *file,
 	curl_easy_setopt(
 	    curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)MAX_IMAGE_BYTES);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 120L);
+	beat_during(curl, transfer);
 	result = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
 	curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &redirect);
@@ -183,9 +212,10 @@ get_file(const char *url, struct curl_slist *headers, const char *file,
 }
 
 bool
-server_download(struct worker *worker, const char *url, const char *token,
-    const char *file, struct err *err)
+server_download(struct worker *worker, const char *job, const char *url,
+    const char *token, const char *file, struct err *err)
 {
+	struct transfer transfer = {worker, job};
 	bool ours =
 	    str_starts(url, worker->url) && url[strlen(worker->url)] == '/';
 	/* Our key and the job's token go to our own server only; a redirect
@@ -195,10 +225,11 @@ server_download(struct worker *worker, const char *url, const char *token,
 	struct curl_slist *plain = curl_slist_append(NULL, "Expect:");
 	char *next = NULL, *more = NULL;
 	long status;
-	CURLcode result = get_file(url, headers, file, &status, &next);
+	CURLcode result =
+	    get_file(url, headers, file, &transfer, &status, &next);
 
 	if (result == CURLE_OK && next != NULL)
-		result = get_file(next, plain, file, &status, &more);
+		result = get_file(next, plain, file, &transfer, &status, &more);
 	free(more);
 	free(next);
 	curl_slist_free_all(plain);

@@ -42,12 +42,12 @@ void server_reply_fini(struct server_reply *reply);
 /* body: taken and NULLed, may be NULL.  token: of the job, or NULL. */
 void server_post(struct worker *worker, const char *path, const char *token,
     struct json_object **body, int timeout_s, struct server_reply *reply);
-/* Sends a file as video/mp4. */
-void server_upload(struct worker *worker, const char *path, const char *token,
+/* Sends a file as the job's video/mp4; beats meanwhile. */
+void server_upload(struct worker *worker, const char *job, const char *token,
     const char *file, struct server_reply *reply);
-/* Fetches an input into a file, 64 MiB at most. */
-bool server_download(struct worker *worker, const char *url, const char *token,
-    const char *file, struct err *err) REELD_MUST;
+/* Fetches a job's input into a file, 64 MiB at most; beats meanwhile. */
+bool server_download(struct worker *worker, const char *job, const char *url,
+    const char *token, const char *file, struct err *err) REELD_MUST;
 bool server_register(struct worker *worker, struct err *err) REELD_MUST;
 /* Sends a heartbeat when one is due; true when the job is to be stopped. */
 bool server_beat(struct worker *worker, const char *job);
