@@ -27,6 +27,7 @@ function out(line) {
 }
 
 FNR == 1 { file++ }
+file == 1 && /^# For each provider/ { next }
 file == 1 && /^# / { help = help (help == "" ? "" : " ") substr($0, 3) }
 file == 1 && /^$/ { help = "" }
 file == 1 && /^#[a-z]/ {
