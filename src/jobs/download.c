@@ -54,8 +54,8 @@ is_text(int fd)
 	    strncmp(head + i, "#EXTM3U", 7) == 0;
 }
 
-static void
-forget_file(struct job *job)
+void
+download_forget(struct job *job)
 {
 	if (job->has_sink)
 		fetch_sink_fini(&job->sink);
@@ -66,7 +66,7 @@ forget_file(struct job *job)
 static void
 not_a_video(struct job *job)
 {
-	forget_file(job);
+	download_forget(job);
 	if (!job->state.fresh_link && job->state.relinks < STEP_RELINKS_MAX) {
 		job_on_simple(job, ON_LINK_DEAD);
 		return;
@@ -113,7 +113,7 @@ on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
 		if (str_eq(err->name, "url_forbidden") ||
 		    str_eq(err->name, "reply_too_large") ||
 		    str_eq(err->name, "too_many_redirects")) {
-			forget_file(job);
+			download_forget(job);
 			job_why(job, "provider", err->name,
 			    "The provider's result can't be fetched.", err->msg,
 			    false);
@@ -124,7 +124,7 @@ on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
 	    reply->status == 410) {
 		event.on = ON_LINK_DEAD;
 	} else if (reply->status == 416) {
-		forget_file(job); /* what we have is not its beginning */
+		download_forget(job); /* what we have is not its beginning */
 	}
 	job_on(job, &event);
 }

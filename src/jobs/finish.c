@@ -102,8 +102,17 @@ on_stored(const struct storage_object *object, const struct err *err, void *arg)
 
 	(void)object;
 	if (err != NULL) {
-		log_warn("job=%s msg=%s", job->id.text, log_text(err->msg));
-		job_on_simple(job, ON_STORE_AWAY);
+		struct step_event event = {.on = ON_STORE_AWAY,
+		    .lost = !job->engine->d.s3 &&
+			(err->code == ERR_NOT_FOUND ||
+			    str_eq(err->name, "disk_lost"))};
+
+		log_warn("job=%s lost=%d msg=%s", job->id.text, event.lost,
+		    log_text(err->msg));
+		/* The disk dropped it; the provider still has it. */
+		if (event.lost)
+			download_forget(job);
+		job_on(job, &event);
 		return;
 	}
 	job->video.temp[0] = '\0'; /* moved */

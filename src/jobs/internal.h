@@ -181,6 +181,8 @@ void poll_start(struct job *job);
 void poll_revoke(struct job *job);
 void download_finalize(struct job *job);
 void download_start(struct job *job);
+/* What was downloaded is of no use: the next download begins anew. */
+void download_forget(struct job *job);
 void finish_probe(struct job *job);
 void finish_store(struct job *job);
 void finish_render(struct job *job);

@@ -430,7 +430,9 @@ stored(const struct step *s, const struct step_event *e)
 		if (copy.give_up_ms != 0 && e->now_ms >= copy.give_up_ms)
 			return fail(s, "storage_unavailable");
 		copy.store_tries++;
-		return wait_in(&copy, STEP_STORE_WAIT,
+		/* What was downloaded is not there any more. */
+		return wait_in(&copy,
+		    e->lost ? STEP_DOWNLOAD_WAIT : STEP_STORE_WAIT,
 		    backoff(STEP_LOCAL_MS, copy.store_tries,
 			STEP_BACKOFF_CAP_MS, e->random));
 	default:

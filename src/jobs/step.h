@@ -157,6 +157,7 @@ struct step_event {
 	int64_t retry_after_ms;
 	int64_t expires_ms; /* DONE: when the link dies, monotonic; 0 unknown */
 	bool unplayable;    /* PROBED */
+	bool lost;	    /* STORE_AWAY: the downloaded file is gone */
 	const char *why;    /* REFUSED, FAILED, ...: error code */
 };
 

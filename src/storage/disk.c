@@ -229,7 +229,8 @@ run_put(void *arg, struct err *err)
 				 : NULL;
 	crash_point("put_start");
 	if (fsync(job->fd) != 0) {
-		disk_err(err, "fsync");
+		err_set_name(err, ERR_STORAGE, "disk_lost",
+		    "the disk did not keep the file: %s", strerror(errno));
 		/* The kernel forgets what it failed to write: a second fsync
 		 * would lie, so these bytes must not be used again. */
 		if (from != NULL)

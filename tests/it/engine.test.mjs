@@ -179,6 +179,26 @@ async function books(w, expected) {
 	assert.equal(await w.k.balance(w.user), expected);
 }
 
+test('a file that the disk lost is fetched again', async () => {
+	const w = await world();
+	fal.barrier('video');
+	const reached = fal.reached('video');
+	const g = await w.submit({});
+	const d = w.demo();
+	await reached;
+	const staged = readdirSync(join(w.dir, 'tmp')).filter((f) => f.endsWith('.part'));
+	assert.equal(staged.length, 1);
+	rmSync(join(w.dir, 'tmp', staged[0]));
+	fal.release('video');
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'completed', d.log);
+	assert.equal(fal.submits[g.prompt], 1);
+	assert.equal(fal.downloads[g.prompt], 2);
+	assert.deepEqual(readdirSync(join(w.dir, 'tmp')), []);
+	await books(w, 90);
+	assert.deepEqual(await d.kill('SIGTERM'), { code: 0, signal: null });
+});
+
 test('a video is made, stored, charged once', async () => {
 	const w = await world();
 	const g = await w.submit({ polls: 2, video: 'drip' });

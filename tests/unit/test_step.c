@@ -349,6 +349,7 @@ answer(struct world *w, struct step *s, const struct step_out *o,
 		return true;
 	case DO_STORE:
 		e->on = one_of(w, ON_STORED, ON_STORE_AWAY, ON_STORE_AWAY);
+		e->lost = e->on == ON_STORE_AWAY && rnd(w, 2) == 0;
 		return true;
 	case DO_RENDER:
 	case DO_POST:
