@@ -141,6 +141,10 @@ rights_ok(
 	    !(who->scopes & scope_parse(route->scope)))
 		return err_set_name(err, ERR_FORBIDDEN, "scope_missing",
 		    "This API key was not made for \"%s\".", route->scope);
+	/* Here, since a worker's body may be large: it is not taken first. */
+	if ((route->flags & AUTH_JOB_TOKEN) && who->user_role < ROLE_OPERATOR)
+		return err_set_name(err, ERR_FORBIDDEN, "not_a_worker",
+		    "This needs an operator's API key with the scope worker.");
 	if ((int)who->role < route->role)
 		return err_set_name(err, ERR_FORBIDDEN, "role_missing",
 		    "This needs the role %s.",

@@ -2,7 +2,9 @@
 // src/api/routes.c, tried by everybody.  A route without a row fails.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import http from 'node:http';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { reeld, top, worker } from './env.mjs';
@@ -92,6 +94,7 @@ const table = [
 	[`POST /hooks/{provider}/{attempt}/{token}`, 'open', 401, { id: 'attempt', raw: '{}' }],
 	[`GET ${V}/admin/overview`, 'operator', 200],
 	[`GET ${V}/admin/jobs`, 'operator', 200],
+	['GET /api/jobs', 'operator', 200],
 	[`POST ${V}/admin/jobs/bulk`, 'operator', 400, { body: {} }],
 	[`GET ${V}/admin/jobs/{id}`, 'operator', 200],
 	[`POST ${V}/admin/jobs/{id}/retry`, 'operator', 409, { optional: true }],
@@ -272,6 +275,22 @@ test('writes only from our own pages', async () => {
 	}
 	assert.deepEqual(wrong, []);
 	assert.equal((await owner.get('/sessions')).body.data.length, 1);
+});
+
+test('who may not send is told before he sends', async () => {
+	const bob = await r.user();
+	const attempt = ids.attempt;
+	for (const [headers, want] of [[bearer(await r.key(bob.email, 'worker')), 403], [bearer(bob.key), 403],
+		[{ 'x-job-token': 'x'.repeat(43) }, 401], [{}, 401]]) {
+		// One gigabyte is promised; nothing of it is sent or asked for.
+		const req = http.request(`${r.url}${V}/worker/jobs/${attempt}/upload`, { method: 'PUT',
+			headers: { ...headers, 'content-type': 'video/mp4', 'content-length': 1 << 30, expect: '100-continue' } });
+		req.flushHeaders();
+		const got = await Promise.race([once(req, 'response'), once(req, 'continue')]);
+		assert.equal(got[0]?.statusCode, want);
+		req.on('error', () => {});
+		req.destroy();
+	}
 });
 
 test('no GET changes anything', async () => {
