@@ -1,9 +1,9 @@
 # Files of www/: the pages.  `make` alone never needs node; `make www` builds
 # them into www/dist of the source tree, from where install and dist take them.
-WWW_SOURCES = www/.npmrc www/README.md www/index.html www/package.json \
+WWW_FILES = www/.npmrc www/README.md www/index.html www/package.json \
 	www/package-lock.json www/tsconfig.json www/vite.config.ts \
 	www/vitest.config.ts
-EXTRA_DIST += $(WWW_SOURCES)
+EXTRA_DIST += $(WWW_FILES)
 
 .PHONY: www
 www:

@@ -324,3 +324,15 @@ test('class D: refunded at once, asked once, noted', async () => {
 	await d.kill('SIGTERM');
 	server.close();
 });
+
+test('a lost answer where no callback can come: refunded at once', async () => {
+	const w = await world();
+	const g = await w.submit({ submit: 'cut' });
+	const d = w.demo({}, { reachable: false });
+	const row = await ended(w, g.id, d);
+	assert.equal(row.status, 'failed', d.log);
+	assert.equal(row.error_code, 'provider_unknown');
+	assert.equal(fal.submits[g.prompt], 1);
+	await books(w, 100);
+	await d.kill('SIGTERM');
+});
