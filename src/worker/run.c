@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -185,6 +186,8 @@ static void
 exec_command(struct run *run, const char *command, int in, int out)
 {
 	setpgid(0, 0);
+	/* A killed worker's job goes to another one: stop rendering it here. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	signal(SIGTERM, SIG_DFL);

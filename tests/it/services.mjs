@@ -56,13 +56,15 @@ export class Process {
 			this.log += d;
 			if (process.env.REELD_TEST_LOGS) this.keep(d);
 		});
-		this.gone = new Promise((resolve, reject) => {
+		const event = (name) => new Promise((resolve, reject) => {
 			this.child.once('error', reject);
-			this.child.once('close', (code, signal) => {
+			this.child.once(name, (code, signal) => {
 				this.ended = { code, signal };
 				resolve(this.ended);
 			});
 		});
+		this.dead = event('exit');
+		this.gone = event('close'); // and all that it wrote is here
 	}
 
 	get pid() { return this.child.pid; }
@@ -87,7 +89,8 @@ export class Process {
 
 	async kill(signal = 'SIGKILL') {
 		if (!this.ended) this.child.kill(signal);
-		return this.gone;
+		// Its children may hold its pipes open.
+		return signal === 'SIGKILL' ? this.dead : this.gone;
 	}
 }
 
