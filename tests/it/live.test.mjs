@@ -14,10 +14,15 @@ const user = '0190d3a0-0000-7000-8000-000000000001';
 const other = '0190d3a0-0000-7000-8000-000000000002';
 const generation = '0190d3a0-0000-7000-8000-0000000000aa';
 let server;
+const children = new Set();
+// A test that failed half-way must not keep the run waiting for its server.
+after(() => children.forEach(c => c.kill('SIGKILL')));
 
 async function start(...args) {
 	const child = spawn(path.join(build, 'tests/unit/ws_server_demo'), args,
 		{ stdio: ['ignore', 'pipe', 'pipe'] });
+	children.add(child);
+	child.once('exit', () => children.delete(child));
 	const self = { child, log: '' };
 	child.stderr.on('data', d => { self.log += d; });
 	const lines = createInterface({ input: child.stdout });
@@ -276,7 +281,7 @@ test('long poll: newer, timeout, hang-up', async () => {
 });
 
 test('slow readers fall behind, are told bye and closed with 1013; others go on', async () => {
-	const quick = await start('1000');
+	const quick = await start('1000', '120000');
 	const fast = await open(quick, other);
 	await subscribe(fast, 'arena');
 	const slow = await open(quick);

@@ -272,6 +272,9 @@ main(int argc, char **argv)
 		opts.hang_up_ms = (int)ms * 3;
 		opts.slow_ms = (int)ms * 2;
 	}
+	/* A reader that is only slow must not be taken for a silent one. */
+	if (argc > 2 && str_to_i64(argv[2], 100, 600000, &ms))
+		opts.hang_up_ms = (int)ms;
 	signal(SIGPIPE, SIG_IGN);
 	loop = loop_new();
 	ws = ws_new(loop, &opts);
