@@ -15,8 +15,6 @@ const other = '0190d3a0-0000-7000-8000-000000000002';
 const generation = '0190d3a0-0000-7000-8000-0000000000aa';
 let server;
 const children = new Set();
-// A test that failed half-way must not keep the run waiting for its server.
-after(() => children.forEach(c => c.kill('SIGKILL')));
 
 async function start(...args) {
 	const child = spawn(path.join(build, 'tests/unit/ws_server_demo'), args,
@@ -333,3 +331,6 @@ test('drain: 1012, a reconnect hint for each, long polls answered', async () => 
 	assert.equal(await over, 0, quick.log);
 	await poll.catch(() => {});
 });
+
+// Last: a test that failed half-way must not keep the run waiting.
+after(() => children.forEach(c => c.kill('SIGKILL')));
