@@ -340,8 +340,8 @@ engine_start(struct engine *self)
 	timer_set_ms(&self->beat, 0);
 }
 
-void
-engine_free(struct engine *self)
+static void
+cancel_queries(struct engine *self)
 {
 	struct pg_query **queries[] = {&self->beat_query, &self->claim_query,
 	    &self->flush_query, &self->clean_query, &self->check_query,
@@ -349,13 +349,19 @@ engine_free(struct engine *self)
 	    &self->cancel_query, &self->release_query, &self->stop_query,
 	    &self->push_query};
 
+	for (size_t i = 0; i < nitems(queries); i++)
+		pg_query_cancel(queries[i]);
+}
+
+void
+engine_free(struct engine *self)
+{
 	if (self == NULL)
 		return;
 	if (self->d.redis != NULL)
 		redis_subscribe(self->d.redis, WAKE_CHANNEL, NULL, NULL);
 	drop_everything(self);
-	for (size_t i = 0; i < nitems(queries); i++)
-		pg_query_cancel(queries[i]);
+	cancel_queries(self);
 	for (int i = 0; i < self->n_lanes; i++)
 		keys_fini(&self->lanes[i].keys);
 	worker_push_cancel(self);
