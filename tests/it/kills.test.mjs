@@ -50,6 +50,8 @@ const points = [
 	['submit.sent', {}, 'parked'],
 	['submit.answered', {}, 'parked'],
 	['submit.before_record', {}, 'parked'],
+	// Nobody can call back without a public address: refunded at once.
+	['submit.sent', {}, 'failed', ''],
 	['submit.recorded', {}, 'completed'],
 	['poll.sent', {}, 'completed'],
 	['poll.done_seen', {}, 'completed'],
@@ -74,8 +76,9 @@ const points = [
 test('kill -9 of reeld at each named point', { concurrency: 6 }, async (t) => {
 	assert.ok(crash_points, 'a build without --enable-crash-points');
 	// Each with a server of its own: most of it is waiting for the next poll.
-	await Promise.all(points.map(([point, plan, end]) => t.test(`${point}: ${end}`, async () => {
-		const r = await reeld({ env: { ...fal.env, REELD_JOBS_ADOPT_AFTER: '2s', REELD_CRASH_AT: point } });
+	await Promise.all(points.map(([point, plan, end, public_url = 'http://reeld.test']) => t.test(`${point}: ${end}`, async () => {
+		const r = await reeld({ env: { ...fal.env, REELD_JOBS_ADOPT_AFTER: '2s', REELD_CRASH_AT: point,
+			REELD_HTTP_PUBLIC_URL: public_url } });
 		const ann = await r.user({ credits: 10000 });
 		const g = await submit(ann, plan);
 		await r.died();
