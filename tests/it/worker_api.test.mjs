@@ -139,7 +139,10 @@ test('provider hooks: a token that is wrong says nothing', async () => {
 	// fal signs its webhooks: without a signature nothing is even looked up.
 	assert.equal((await hook(`fal/${randomUUID()}/token`)).status, 401);
 	assert.equal((await hook(`nobody/${randomUUID()}/token`)).status, 404);
-	assert.equal((await hook(`fal/${randomUUID()}/token`, 'x'.repeat(1024 * 1024 + 1))).status, 413);
+	// Refused before it is read: the answer, or the connection's end while we still send.
+	const big = await hook(`fal/${randomUUID()}/token`, 'x'.repeat(1024 * 1024 + 1))
+		.then((a) => a.status, (e) => e.cause?.code);
+	assert.ok([413, 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'].includes(big), `${big}`);
 	assert.equal((await hook(`fal/${randomUUID()}/token`, 'no json')).status, 401);
 });
 
