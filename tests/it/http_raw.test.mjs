@@ -122,11 +122,11 @@ const json = (path, body, more) => post(path, 'application/json', body, more);
 const counts = async () =>
   JSON.parse((await exchange(get('/api/counts'))).replies[0].body);
 const until = async (check) => {
-  for (let i = 0; i < 200; i++) {
+  for (const end = Date.now() + 30_000; Date.now() < end;) {
     if (await check()) return;
     await new Promise((done) => setTimeout(done, 20));
   }
-  assert.fail(`never: ${check}`);
+  assert.fail(`never: ${check}; ${JSON.stringify(await counts())}`);
 };
 
 // Every row ends the connection with this status and no second reply.
@@ -444,8 +444,12 @@ test('a hang-up in the middle of a head or a body leaves nothing', async () => {
     await new Promise(setImmediate);
     socket.destroy();
   }
-  await until(async () => (await counts()).connections <= 2);
-  assert.equal((await counts()).calls, 1);
+  /* Ours, and perhaps the one that asked before: the end of a connection and
+   * the end of its call are seen in one go, but not before the next one. */
+  await until(async () => {
+    const { connections, calls } = await counts();
+    return connections <= 2 && calls === 1;
+  });
 });
 
 test('a slow reader stops the stream, not the server', async () => {
