@@ -39,7 +39,11 @@ stream.on('test:pass', (d) => {
 });
 stream.on('test:fail', (d) => {
 	count.failed++;
-	failures.push(`failed: ${d.file}: ${d.name}`);
+	// The reason as well: a machine that is gone keeps no logs.
+	const error = d.details?.error?.cause ?? d.details?.error;
+	const why = String(error?.message ?? error ?? '').split('\n').slice(0, 8)
+		.map((line) => `    ${line.slice(0, 300)}`).join('\n');
+	failures.push(`failed: ${d.file}: ${d.name}\n${why}`);
 });
 const text = stream.compose(new spec());
 text.pipe(process.stdout);

@@ -66,19 +66,21 @@ export async function choose_model(page, name) {
 // Orders on /create; the id of the new generation.
 export async function order(page, model, prompt) {
 	await page.goto(new URL('/create', page.url()).href);
-	await page.waitForLoadState('networkidle');
+	await page.locator('#prompt').waitFor();
 	await choose_model(page, model);
 	await page.locator('#prompt').fill(prompt);
-	const made = /\/create\/[0-9a-f-]{36}$/;
-	const button = page.getByRole('button', { name: /^Generate · \d/ });
-	await button.click();
-	// A busy machine may show a new price between look and press: the page
-	// then ignores the press, and a person presses again.
-	for (let i = 0; i < 4 && !await page.waitForURL(made, { timeout: 5000 }).then(() => true, () => false); i++) {
-		console.log('pressed again:', (await page.locator('.price-card').innerText()).replace(/\n/g, ' | '));
-		await button.click({ timeout: 1000 }).catch(() => {});
-	}
-	await page.waitForURL(made);
+	const seen = [];
+	const note = (what) => (q) => { if (q.url().includes('/api/')) seen.push(`${what} ${q.method?.() ?? q.status()} ${q.url()}`); };
+	const asked = note('asked'), answered = note('answered');
+	page.on('request', asked);
+	page.on('response', answered);
+	await page.getByRole('button', { name: /^Generate · \d/ }).click();
+	await page.waitForURL(/\/create\/[0-9a-f-]{36}$/).catch(async (e) => {
+		throw new Error(`pressed, and nothing came of it: ${(await page.locator('.price-card, .notices').allInnerTexts())
+			.join(' | ')}\n${seen.join('\n')}`, { cause: e });
+	});
+	page.off('request', asked);
+	page.off('response', answered);
 	return page.url().split('/').at(-1);
 }
 

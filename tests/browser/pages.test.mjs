@@ -161,6 +161,24 @@ test('settings stay within what the model can do, and the price follows', async 
 	clean(page);
 });
 
+test('a press while the price is being read is answered, and orders nothing', async () => {
+	await page.goto(`${r.url}/create`);
+	await choose_model(page, 'Demo Sunset');
+	await page.locator('#prompt').fill('Too early');
+	await page.getByRole('button', { name: /^Generate · \d/ }).waitFor();
+	let go;
+	const held = new Promise((done) => { go = done; });
+	await page.route('**/api/v1/estimate', async (route) => { await held; await route.continue(); }, { times: 1 });
+	await page.getByRole('group', { name: 'Duration' }).locator('label', { hasText: /^8 s$/ }).click();
+	await page.locator('#prompt').press('Control+Enter');
+	await page.locator('.notices').getByText('The price is being read anew').waitFor();
+	go();
+	await page.getByRole('button', { name: /^Generate · \d/ }).waitFor();
+	assert.equal(page.url(), `${r.url}/create`);
+	assert.deepEqual((await api(page, '/generations?search=Too%20early')).data, []);
+	clean(page);
+});
+
 test('the history has posters, filters in the address, and finds words', async () => {
 	await page.goto(`${r.url}/history`);
 	const boat = page.locator('.tile', { hasText: 'A paper boat' }).first();
@@ -177,8 +195,8 @@ test('the history has posters, filters in the address, and finds words', async (
 	assert.equal(await page.locator('.tile:not(.ghost-tile)').count(), 1);
 	await page.goto(`${r.url}/history?search=zzzz`);
 	await page.getByRole('heading', { name: 'Nothing matches' }).waitFor();
-	await page.keyboard.press('g');
-	await page.keyboard.press('c');
+	// Rolled, as people do: the second key counts only shortly after the first.
+	await Promise.all([page.keyboard.press('g'), page.keyboard.press('c')]);
 	await page.waitForURL(`${r.url}/create`);
 	clean(page);
 });

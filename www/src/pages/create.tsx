@@ -124,14 +124,18 @@ export default function Create() {
 
 	const submit = async (e: Event) => {
 		e.preventDefault();
-		if (!model || busy || pricing) return;
+		if (!model || busy) return;
 		setTried(true);
 		const wanted = bound(latest.current, model);
-		// The price on the page must be the price of just this.
-		if (priced(wanted, model) !== priced(now, model)) return;
 		const first = Object.keys(missing(wanted, model))[0];
 		if (first) {
 			document.querySelector<HTMLElement>(`[data-field=${first}]`)?.focus();
+			return;
+		}
+		// The price on the page must be the price of just this; and nobody
+		// presses in vain without being told.
+		if (pricing || priced(wanted, model) !== priced(now, model)) {
+			tell('The price is being read anew: look at it, then press again.');
 			return;
 		}
 		if (!estimate || poor) return;
