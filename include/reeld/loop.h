@@ -86,13 +86,22 @@ loop_on_signal(struct loop *loop, int signo, loop_signal_fn *fn, void *arg);
 void loop_enter(struct loop *loop, const char *what);
 void loop_leave(struct loop *loop);
 
+/* Measures the lag from now on, until loop_free(). */
+void loop_watch_lag(struct loop *loop);
+
 /* What the watchdog saw. */
+enum { LOOP_BOUNDS = 8 };
+extern const int loop_bounds_ms[LOOP_BOUNDS]; /* 1, 2, 5, 10, 20, 50, ... */
 struct loop_stats {
 	uint64_t turns, slow_turns; /* slow: over 50 ms */
 	int64_t worst_ns;	    /* longest turn */
 	const char *worst_what;	    /* longest callback in it */
 	/* Turns by length: < 1, 2, 5, 10, 20, 50, 100, 500 ms, more. */
-	uint64_t histogram[9];
+	uint64_t histogram[LOOP_BOUNDS + 1];
+	/* The same of how late a timer of 100 ms came: what a request that
+	 * arrives at any moment waits for the loop. */
+	uint64_t lags, lag_histogram[LOOP_BOUNDS + 1];
+	int64_t lag_sum_ns;
 };
 const struct loop_stats *loop_stats(const struct loop *loop);
 

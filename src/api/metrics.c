@@ -208,6 +208,25 @@ metrics_queries(struct buf *out, const struct app *app)
 }
 
 static void
+metrics_lag(struct buf *out, const struct loop_stats *stats)
+{
+	static const char name[] = "reeld_loop_lag_seconds";
+	uint64_t sum = 0;
+
+	metric_head(out, name, "histogram",
+	    "How late a timer of 100 ms came: what a request waits.");
+	for (int i = 0; i < LOOP_BOUNDS; i++) {
+		sum += stats->lag_histogram[i];
+		buf_printf(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
+		    loop_bounds_ms[i] / 1000.0, sum);
+	}
+	buf_printf(
+	    out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, stats->lags);
+	buf_printf(out, "%s_sum %.9g\n%s_count %" PRIu64 "\n", name,
+	    (double)stats->lag_sum_ns / 1e9, name, stats->lags);
+}
+
+static void
 metrics_loop(struct buf *out, const struct app *app)
 {
 	static const char *const bounds[] = {"0.001", "0.002", "0.005", "0.01",
@@ -224,6 +243,7 @@ metrics_loop(struct buf *out, const struct app *app)
 		snprintf(labels, sizeof labels, "within=\"%s\"", bounds[i]);
 		metric_int(out, "reeld_loop_turns_total", labels, (int64_t)sum);
 	}
+	metrics_lag(out, stats);
 	counter(out, "reeld_loop_slow_turns_total", "Turns over 50 ms.",
 	    stats->slow_turns);
 	gauge(out, "reeld_loop_worst_turn_seconds", "The longest turn.",

@@ -1,6 +1,8 @@
 /*
  * ops.c - is it alive, may it get requests, what is it.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -102,11 +104,17 @@ static void
 on_schema(const struct pg_rows *rows, const struct err *err, void *arg)
 {
 	struct ready *self = arg;
+	int64_t version = err == NULL ? pg_i64(rows, 0, "version") : 0;
+	char why[80];
 
 	check(self, "database", true, err != NULL ? err->msg : NULL);
+	snprintf(why, sizeof why,
+	    "version %" PRId64 ", wanted %d: run reeld migrate", version,
+	    PG_SCHEMA_VERSION);
+	/* A newer one serves the release before it too: sql/README.md. */
 	if (err == NULL)
 		check(self, "schema", true,
-		    pg_i64(rows, 0, "version") > 0 ? NULL : "not migrated");
+		    version < PG_SCHEMA_VERSION ? why : NULL);
 	ready_reply(self);
 }
 

@@ -6,6 +6,7 @@
 
 #define SLOW_TURN_NS (50 * 1000000LL)
 #define MAX_SIGNALS 8
+#define LAG_MS 100
 
 struct loop_defer {
 	struct loop *loop;
@@ -25,6 +26,8 @@ struct loop {
 	int64_t turn_start_ns, call_start_ns, call_worst_ns;
 	const char *call_what, *call_worst_what;
 	struct loop_stats stats;
+	struct loop_timer lag_timer;
+	int64_t lag_due_ns;
 	/* Deferred calls, oldest first, and an event that wakes the loop. */
 	struct loop_defer *defers, **defers_tail;
 	struct loop_defer defer_mark; /* where the running pass ends */

@@ -52,6 +52,7 @@ loop_free(struct loop *loop)
 		event_free(loop->signals[i].event);
 	if (loop->run_for != NULL)
 		event_free(loop->run_for);
+	timer_fini(&loop->lag_timer);
 	defer_fini(loop);
 	event_base_free(loop->base);
 	free(loop);

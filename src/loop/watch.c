@@ -36,21 +36,57 @@ loop_leave(struct loop *loop)
 	}
 }
 
+const int loop_bounds_ms[LOOP_BOUNDS] = {1, 2, 5, 10, 20, 50, 100, 500};
+
+static int
+bucket(int64_t ns)
+{
+	int i = 0;
+
+	while (i < LOOP_BOUNDS && ns >= loop_bounds_ms[i] * INT64_C(1000000))
+		i++;
+	return i;
+}
+
+static void
+lag_arm(struct loop *loop)
+{
+	loop->lag_due_ns = clock_mono_ns() + LAG_MS * INT64_C(1000000);
+	timer_set_ms(&loop->lag_timer, LAG_MS);
+}
+
+static void
+on_lag(void *arg)
+{
+	struct loop *loop = arg;
+	int64_t late = clock_mono_ns() - loop->lag_due_ns;
+
+	if (late < 0)
+		late = 0;
+	loop->stats.lags++;
+	loop->stats.lag_sum_ns += late;
+	loop->stats.lag_histogram[bucket(late)]++;
+	lag_arm(loop);
+}
+
+void
+loop_watch_lag(struct loop *loop)
+{
+	timer_init(&loop->lag_timer, loop, "lag", on_lag, loop);
+	lag_arm(loop);
+}
+
 void
 watch_turn_end(struct loop *loop)
 {
-	static const int64_t bounds_ms[] = {1, 2, 5, 10, 20, 50, 100, 500};
 	int64_t took;
-	int i = 0;
 
 	if (!loop->in_turn)
 		return;
 	loop->in_turn = false;
 	took = clock_mono_ns() - loop->turn_start_ns;
 	loop->stats.turns++;
-	while (i < 8 && took >= bounds_ms[i] * 1000000)
-		i++;
-	loop->stats.histogram[i]++;
+	loop->stats.histogram[bucket(took)]++;
 	if (took > loop->stats.worst_ns) {
 		loop->stats.worst_ns = took;
 		loop->stats.worst_what = loop->call_worst_what;

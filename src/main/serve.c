@@ -5,6 +5,7 @@
 #define LOG_MODULE "serve"
 #include "main/serve.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,13 +73,21 @@ static void
 on_schema(const struct pg_rows *rows, const struct err *err, void *arg)
 {
 	struct server *self = arg;
+	int64_t version;
 
 	if (err != NULL) {
 		log_error("msg=\"the database has no schema of ours, or it "
 			  "cannot be read: run reeld migrate\"");
 		return;
 	}
-	log_info("schema=%lld", (long long)pg_i64(rows, 0, "version"));
+	version = pg_i64(rows, 0, "version");
+	if (version < PG_SCHEMA_VERSION)
+		log_error("schema=%" PRId64 " wanted=%d msg=\"the database is "
+			  "older than this program: run reeld migrate\"",
+		    version, PG_SCHEMA_VERSION);
+	else
+		log_info(
+		    "schema=%" PRId64 " wanted=%d", version, PG_SCHEMA_VERSION);
 	if (pg_bool(rows, 0, "escapes_rls"))
 		log_warn("msg=\"the database role is a superuser or bypasses "
 			 "row security: use an ordinary role\"");
@@ -460,6 +469,7 @@ server_run(struct loop *loop, struct conf *conf, struct options *options,
 	struct run run = {.loop = loop, .options = options};
 
 	process_prepare();
+	loop_watch_lag(loop);
 	if (!server_start(loop, conf, options->conf_path, options->port_file,
 		ready, arg, &run.server, err))
 		return false;

@@ -7,8 +7,11 @@ BUILT_SOURCES += src/pg/stmt_table.h src/pg/stmt_table.c
 CLEANFILES += src/pg/stmt_table.h src/pg/stmt_table.c
 EXTRA_DIST += src/pg/stmt.awk
 
-src/pg/stmt_table.h: src/pg/stmt.awk $(STMT_FILES)
+# ... and so does the number of the newest migration.
+newest_migration = $(lastword $(sort $(filter sql/migrations/%,$(nobase_dist_pkgdata_DATA))))
+src/pg/stmt_table.h: src/pg/stmt.awk $(STMT_FILES) sql/local.mk
 	$(AM_V_GEN)$(MKDIR_P) src/pg && (cd $(srcdir) && $(AWK) -v out=h \
+	    -v newest='$(notdir $(newest_migration))' \
 	    -f src/pg/stmt.awk $(STMT_FILES)) > $@.tmp && mv $@.tmp $@
 src/pg/stmt_table.c: src/pg/stmt.awk $(STMT_FILES)
 	$(AM_V_GEN)$(MKDIR_P) src/pg && (cd $(srcdir) && $(AWK) -v out=c \

@@ -1,7 +1,8 @@
 # stmt.awk - turns sql/stmt/*.sql into an enum and a table.
 #
-#   awk -v out=h|c -f stmt.awk sql/stmt/*.sql
+#   awk -v out=h|c -v newest=0005_x.sql -f stmt.awk sql/stmt/*.sql
 #
+# newest is the last migration: its number is PG_SCHEMA_VERSION.
 # A block begins with `-- name: generation_get (uuid, text)` and ends at the
 # next one; comments are dropped, the final semicolon too.
 
@@ -55,6 +56,8 @@ END {
 		for (i = 1; i <= n; i++)
 			print "\tSTMT_" toupper(names[i]) ","
 		print "\tPG_STMT_COUNT\n};"
+		print "/* The schema that these statements were written for. */"
+		print "enum { PG_SCHEMA_VERSION = " newest + 0 " };"
 		print "#endif"
 		exit 0
 	}

@@ -176,7 +176,20 @@ test('probes and metrics', async () => {
 		if (type === 'counter') assert.match(name, /_total$/);
 		assert.doesNotMatch(name, /_ms$/);
 	}
+	assert.match(body, /^reeld_loop_lag_seconds_bucket\{le="\+Inf"\} [1-9]/m);
 	assert.match(body, /reeld_http_requests_total\{method="POST",route="\/api\/v1\/generations",code="2xx"\} [1-9]/);
 	assert.match(body, /reeld_jobs_finished_total\{outcome="completed"\} [1-9]/);
 	assert.equal((await r.fetch('/metrics', { headers: { 'x-forwarded-for': '203.0.113.9' } })).status, 403);
+});
+
+// Last: this server is not to be used any more.
+test('a schema that is older than the program is not ready', async () => {
+	const [{ version }] = await r.psql('select max(version) as version from schema_migration');
+	assert.equal((await r.call('GET', '/version')).body.schema, version);
+	await r.psql('delete from schema_migration where version = $1', [version]);
+	const old = await r.call('GET', '/readyz?verbose');
+	assert.equal(old.status, 503);
+	assert.match(old.body.checks.schema, new RegExp(`version \\d+, wanted ${version}: run reeld migrate`));
+	await r.psql("insert into schema_migration (version, name, sha256) values (9999, 'x', 'x')");
+	assert.equal((await r.call('GET', '/readyz')).status, 200);
 });

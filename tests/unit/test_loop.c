@@ -154,6 +154,40 @@ TEST(watchdog_names_the_slow_callback)
 	loop_free(loop);
 }
 
+static void
+on_hold(void *arg)
+{
+	int64_t end = clock_mono_ms() + 150;
+
+	(void)arg;
+	while (clock_mono_ms() < end)
+		;
+}
+
+TEST(lag_is_what_others_wait)
+{
+	struct loop *loop = loop_new();
+	const struct loop_stats *stats = loop_stats(loop);
+	struct loop_timer hold = {0};
+	uint64_t sum = 0, late = 0;
+
+	loop_watch_lag(loop);
+	timer_init(&hold, loop, "hold", on_hold, NULL);
+	timer_set_ms(&hold, 50);
+	loop_run_for(loop, 400);
+	for (int i = 0; i <= LOOP_BOUNDS; i++) {
+		sum += stats->lag_histogram[i];
+		if (i > 0 && loop_bounds_ms[i - 1] >= 20)
+			late += stats->lag_histogram[i];
+	}
+	CHECK_INT(stats->lags, >=, 1);
+	CHECK_INT(sum, ==, stats->lags);
+	CHECK_INT(late, >=, 1);
+	CHECK_INT(stats->lag_sum_ns, >=, 50 * 1000000LL);
+	timer_fini(&hold);
+	loop_free(loop);
+}
+
 int
 main(void)
 {
@@ -163,6 +197,7 @@ main(void)
 		descriptors_report_and_may_be_freed_in_their_callback),
 	    cmocka_unit_test(signals_arrive_in_the_loop),
 	    cmocka_unit_test(watchdog_names_the_slow_callback),
+	    cmocka_unit_test(lag_is_what_others_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
