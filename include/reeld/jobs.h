@@ -81,6 +81,7 @@ struct engine_deps {
 /* For /metrics. */
 struct engine_stats {
 	int active, waiting_slot, slots_used;
+	int left; /* jobs of dead instances that can't be taken over here */
 	uint64_t claimed, adopted, released, lease_lost;
 	uint64_t submits, submit_refused, submit_busy, submit_not_sent;
 	uint64_t submit_uncertain, orphan_submits;
@@ -88,7 +89,7 @@ struct engine_stats {
 	uint64_t downloads, download_failures, download_bytes;
 	uint64_t posters, poster_failures, renditions;
 	uint64_t completed, failed, cancelled, reviewed, requeued, poisoned;
-	uint64_t db_retries, events_published, outbox_resent;
+	uint64_t db_retries, db_refused, events_published, outbox_resent;
 };
 
 /* Copies deps (the modules in it are borrowed and outlive the engine). */

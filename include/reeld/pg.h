@@ -76,11 +76,17 @@ const char *pg_yes(bool value);
  * have been committed), db_busy (ERR_UNAVAILABLE with retry_after_s: the
  * wait queue is full), db_timeout (ERR_TIMEOUT: the server gave up and
  * rolled back), db_conflict (ERR_CONFLICT: unique, foreign key, exclusion),
- * db_refused (ERR_INVALID: a check or a raised exception), db_error
- * (ERR_INTERNAL).  Deadlocks and serialisation failures are run again here.
+ * db_refused (ERR_INVALID: a check or a raised exception), db_rule
+ * (ERR_INTERNAL: a business function or trigger says that the caller broke a
+ * rule), db_error (ERR_INTERNAL).  Deadlocks and serialisation failures are run
+ * again here.
  */
 typedef void
 pg_done_fn(const struct pg_rows *rows, const struct err *err, void *arg);
+
+/* The database looked at the statement and said no (db_conflict, db_refused,
+ * db_rule): the same again would be refused again. */
+bool pg_refused(const struct err *err);
 
 /* params may be NULL when the statement has none.  A wrong number of
  * parameters is a programming mistake. */

@@ -85,6 +85,24 @@ begin
 			where id = p_id)));
 end $$;
 
+-- For sweeps that end several generations: what would be checked at commit is
+-- checked now, so that one bad row is refused by itself.
+create function rules_now() returns void language plpgsql as $$
+begin
+	set constraints all immediate;
+	set constraints all deferred;
+end $$;
+
+-- The outcome of a row that was refused; what is no refusal goes on up.
+create function refusal(p_state text, p_message text) returns text
+language plpgsql as $$
+begin
+	if p_state !~ '^(23|P0)' then
+		raise exception using errcode = p_state, message = p_message;
+	end if;
+	return 'refused ' || left(p_message, 200);
+end $$;
+
 -- A generation leaves review alive: its note and its charge's mark go.
 create function review_leave(p_id uuid) returns void language sql as $$
 	update generations set review_at = null, error_class = null,

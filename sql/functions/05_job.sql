@@ -61,10 +61,11 @@ end $$;
 -- order, see README, locks). Outcomes per row: adopted
 -- (w.step and w.attempt_status say where it stood; `submitting` = it is not
 -- known whether the provider has it); poisoned (third crash: failed with
--- internal_poison and refunded); skipped (a kind this version does not know,
--- left alone).
+-- internal_poison and refunded); skipped (a kind, or a provider that is not in
+-- p_providers, which this version does not know: left alone, for one that
+-- does); `refused ...` (the books did not let it end: left alone).
 create function job_adopt(p_owner uuid, p_dead interval, p_after uuid,
-	p_limit int) returns setof adopt_result language plpgsql as $$
+	p_limit int, p_providers text[] default null) returns setof adopt_result language plpgsql as $$
 declare
 	dead uuid[] := array(select id from instances where stopped_at is not null
 		or beat_at < now() - p_dead);
@@ -82,7 +83,7 @@ begin
 	for held in
 		with locked as (
 			select j.id, j.user_id, j.generation_id, j.kind, j.crash_count,
-				j.owner
+				j.owner, j.provider
 			from jobs j where j.id in (
 				(select o.id from jobs o where o.owner is null
 					and o.status in ('running', 'waiting', 'retry_wait',
@@ -98,22 +99,28 @@ begin
 			for update skip locked)
 		select * from locked order by user_id, id loop
 		res := null;
-		if held.kind <> 'generate' then
+		if held.kind <> 'generate' or held.provider <> all (p_providers) then
 			res.outcome := 'skipped';
 		elsif held.owner = any (crashed) and held.crash_count + 1 >= 3 then
-			update attempts set status = 'failed', finished_at = now(),
-				error_class = 'internal', error_code = 'internal_poison'
-				where job_id = held.id
-				and status not in ('succeeded', 'failed', 'cancelled');
-			m := generation_end(held.generation_id, 'failed', 'internal',
-				'internal_poison',
-				'The job failed repeatedly inside the server.', null, true, 0);
-			res.outcome := 'poisoned';
-			res.event_seq := m.event_seq;
-			res.event := m.event;
-			res.balance_event := m.balance_event;
-			res.promoted := m.promoted;
-			res.seqs := m.seqs;
+			begin
+				update attempts set status = 'failed', finished_at = now(),
+					error_class = 'internal', error_code = 'internal_poison'
+					where job_id = held.id
+					and status not in ('succeeded', 'failed', 'cancelled');
+				m := generation_end(held.generation_id, 'failed', 'internal',
+					'internal_poison',
+					'The job failed repeatedly inside the server.', null,
+					true, 0);
+				perform rules_now();
+				res.outcome := 'poisoned';
+				res.event_seq := m.event_seq;
+				res.event := m.event;
+				res.balance_event := m.balance_event;
+				res.promoted := m.promoted;
+				res.seqs := m.seqs;
+			exception when others then
+				res.outcome := refusal(sqlstate, sqlerrm);
+			end;
 		else
 			update jobs set owner = p_owner, crash_count = crash_count
 				+ (held.owner = any (crashed) and held.owner is not null)::int

@@ -7,7 +7,9 @@
 -- never confirmed: cancelled and refunded. Ambiguous submits whose wait is
 -- over: review. In review for video_review_s: failed and refunded (0 = never;
 -- a later success is kept as late_result). Returns one move_result each, no
--- rows when nothing is overdue; outcome = the new status.
+-- rows when nothing is overdue; outcome = the new status, or `refused ...`
+-- with its g: the books did not let it move; it is looked at again after five
+-- minutes, so that it does not stand before the others.
 create function generations_overdue(p_limit int) returns setof move_result
 language plpgsql as $$
 declare
@@ -42,6 +44,7 @@ begin
 		declare
 			g generations;
 			j jobs;
+			m move_result;
 		begin
 			select * into g from generations where id = d.generation_id
 				for update;
@@ -54,24 +57,24 @@ begin
 				or j.status = 'uncertain' and j.eligible_at < now()
 					and g.status in ('processing', 'cancelling'));
 			if g.status = 'review' then
-				return next generation_end(g.id, 'failed', 'uncertain',
+				m := generation_end(g.id, 'failed', 'uncertain',
 					'unresolved', 'The provider never gave a clear answer.',
 					null, true, 0);
 			elsif g.status = 'cancelling' then
 				update attempts set status = 'cancelled', finished_at = now()
 					where id = j.attempt_id
 					and status not in ('succeeded', 'failed', 'ambiguous');
-				return next generation_end(g.id, 'cancelled', 'cancelled',
+				m := generation_end(g.id, 'cancelled', 'cancelled',
 					'cancelled', 'Cancelled.', null, true, 0);
 			elsif g.status in ('queued', 'pending', 'awaiting_approval') then
-				return next generation_end(g.id, 'failed', 'timeout',
+				m := generation_end(g.id, 'failed', 'timeout',
 					'queue_timeout', 'It waited too long to start.', null,
 					true, 0);
 			elsif j.provider = 'worker' and g.status = 'processing' then
 				update attempts set status = 'failed', finished_at = now(),
 					error_class = 'timeout', error_code = 'deadline'
 					where id = j.attempt_id and status <> 'succeeded';
-				return next generation_end(g.id, 'failed', 'timeout',
+				m := generation_end(g.id, 'failed', 'timeout',
 					'deadline', 'It took too long.', null, true, 0);
 			else
 				update generations set status = 'review',
@@ -84,9 +87,21 @@ begin
 					error_retryable = false where id = g.id;
 				update charges set state = 'in_review', reason = 'overdue'
 					where generation_id = g.id and state = 'charged';
-				return next generation_result('review', g.id,
+				m := generation_result('review', g.id,
 					'generation.review', null, user_promote(g.user_id));
 			end if;
+			perform rules_now();
+			return next m;
+		exception when others then
+			m := generation_unchanged(refusal(sqlstate, sqlerrm), g.id);
+			update jobs set eligible_at = now() + interval '5 minutes'
+				where id = d.id and status = 'uncertain';
+			update generations set deadline_at = case when deadline_at < now()
+				then now() + interval '5 minutes' else deadline_at end,
+				review_at = case when status = 'review' then greatest(
+				review_at, now() - make_interval(secs => keep_s)
+				+ interval '5 minutes') end where id = g.id;
+			return next m;
 		end;
 	end loop;
 end $$;

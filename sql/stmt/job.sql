@@ -4,9 +4,9 @@
 -- name: job_claim (uuid, text[], int[])
 select * from job_claim($1, $2, $3);
 
--- name: job_adopt (uuid, interval, uuid, int)
+-- name: job_adopt (uuid, interval, uuid, int, text[])
 select outcome, event_seq, event, balance_event, promoted, seqs, (w).* from
-	job_adopt($1, $2, $3, $4);
+	job_adopt($1, $2, $3, $4, $5);
 
 -- name: job_clean (uuid, uuid[])
 select job_clean as n from job_clean($1, $2);

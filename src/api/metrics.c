@@ -119,11 +119,15 @@ metrics_engine(struct buf *out, const struct app *app)
 	    s->active);
 	gauge(out, "reeld_job_slots_in_use", "Downloads and media work.",
 	    s->slots_used);
+	gauge(out, "reeld_jobs_left",
+	    "Jobs of dead instances that cannot be taken over here.", s->left);
 	counter(out, "reeld_jobs_claimed_total", "Jobs taken.", s->claimed);
 	counter(out, "reeld_jobs_adopted_total", "Jobs of dead instances.",
 	    s->adopted);
 	counter(
 	    out, "reeld_jobs_requeued_total", "Jobs put back.", s->requeued);
+	counter(out, "reeld_jobs_refused_total",
+	    "Steps that the database refused: in review.", s->db_refused);
 	counter(out, "reeld_leases_lost_total", "Jobs that others took over.",
 	    s->lease_lost);
 	metric_head(out, "reeld_jobs_finished_total", "counter",

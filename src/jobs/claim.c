@@ -165,6 +165,30 @@ claim_start(struct engine *self)
 /* --- Adoption
  * ------------------------------------------------------------------ */
 
+/* After each whole pass, but said only when it changed. */
+static void
+tell_left(struct engine *self)
+{
+	if (self->skipped != self->stats.left)
+		log_error(
+		    "jobs=%d msg=\"left alone: their provider is not known "
+		    "here, or their books do not let them end\"",
+		    self->skipped);
+	self->stats.left = self->skipped;
+	self->skipped = 0;
+}
+
+/* All that this version can carry, for PostgreSQL. */
+static void
+known_providers(struct buf *out)
+{
+	buf_init(out, 65536);
+	for (size_t i = 0; provider_at(i) != NULL; i++)
+		buf_printf(
+		    out, "%c%s", i > 0 ? ',' : '{', provider_at(i)->name);
+	buf_putc(out, '}');
+}
+
 static void
 on_adopted(const struct pg_rows *rows, const struct err *err, void *arg)
 {
@@ -173,6 +197,7 @@ on_adopted(const struct pg_rows *rows, const struct err *err, void *arg)
 
 	self->adopting = false;
 	if (err != NULL) {
+		log_warn("msg=%s", log_text(err->msg));
 		if (str_eq(err->name, "db_unknown"))
 			self->check_soon = true;
 		return;
@@ -195,6 +220,13 @@ on_adopted(const struct pg_rows *rows, const struct err *err, void *arg)
 			engine_publish(self, rows, i);
 			continue;
 		}
+		if (str_starts(outcome, "refused") && self->stats.left == 0)
+			log_error(
+			    "job=%s outcome=%s msg=\"could not be ended\"",
+			    id.text, log_text(outcome));
+		if (str_starts(outcome, "refused") ||
+		    str_eq(outcome, "skipped"))
+			self->skipped++;
 		job = str_eq(outcome, "adopted") ? take(self, rows, i) : NULL;
 		if (job == NULL)
 			continue;
@@ -202,16 +234,19 @@ on_adopted(const struct pg_rows *rows, const struct err *err, void *arg)
 		job_begin(job);
 	}
 	/* A full page: there may be more behind it. */
-	if (n > 0)
+	if (n > 0) {
 		claim_adopt(self);
-	else
-		memset(&self->adopt_after, 0, sizeof self->adopt_after);
+		return;
+	}
+	memset(&self->adopt_after, 0, sizeof self->adopt_after);
+	tell_left(self);
 }
 
 void
 claim_adopt(struct engine *self)
 {
 	char dead[32];
+	struct buf providers;
 	int room = self->d.max_active - self->stats.active;
 
 	if (!self->up || self->draining || room <= 0 || self->adopting ||
@@ -220,11 +255,14 @@ claim_adopt(struct engine *self)
 	self->adopting = true;
 	snprintf(
 	    dead, sizeof dead, "%lld milliseconds", (long long)self->d.dead_ms);
+	known_providers(&providers);
 	pg_query_start(self->d.pg, STMT_JOB_ADOPT,
 	    PG_ARGS(self->instance.text, dead,
 		id_is_set(&self->adopt_after) ? self->adopt_after.text : NULL,
-		pg_num(room < ADOPT_MAX ? room : ADOPT_MAX)),
+		pg_num(room < ADOPT_MAX ? room : ADOPT_MAX),
+		buf_str(&providers)),
 	    &self->lost_query, on_adopted, self);
+	buf_fini(&providers);
 }
 
 /* --- Our list against the rows

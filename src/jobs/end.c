@@ -68,10 +68,14 @@ end_cancelled(struct job *job)
 void
 end_review(struct job *job)
 {
+	bool refused = job->state.refused;
+
 	pg_query_start(job->engine->d.pg, STMT_GENERATION_REVIEW,
-	    PG_ARGS(job->id.text, job->engine->instance.text, "deadline",
-		"Past its deadline without a clear answer from the "
-		"provider."),
+	    PG_ARGS(job->id.text, job->engine->instance.text,
+		refused ? job->why_code : "deadline",
+		refused ? job->why_user
+			: "Past its deadline without a clear answer from "
+			  "the provider."),
 	    &job->query, job_on_sql, job);
 }
 

@@ -140,6 +140,7 @@ struct engine {
 	int tidy_step;
 	struct id adopt_after; /* page */
 	bool adopting;
+	int skipped;	 /* of this pass, for stats.left */
 	struct buf sent; /* event numbers to mark, "1,2,3" */
 	int n_sent;
 

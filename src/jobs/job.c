@@ -5,6 +5,7 @@
 #define LOG_MODULE "jobs"
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -516,6 +517,23 @@ count(struct engine_stats *stats, enum step_do what)
 	}
 }
 
+static void
+refused(struct job *job, enum step_do what, const struct err *err)
+{
+	char why[sizeof job->why_user];
+
+	log_error("job=%s gen=%s do=%s code=%s msg=%s", job->id.text,
+	    job->generation.text, step_do_name(what), err->name,
+	    log_text(err->msg));
+	snprintf(why, sizeof why,
+	    "The database refused a step of it (%s): %.120s. An administrator "
+	    "has to look.",
+	    step_do_name(what), err->msg);
+	job_why(job, "internal", "database_refused", why, NULL, false);
+	job->engine->stats.db_refused++;
+	job_on_simple(job, ON_DB_REFUSED);
+}
+
 void
 job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
 {
@@ -523,6 +541,10 @@ job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
 	enum step_do what = job->state.redo;
 	const char *outcome;
 
+	if (err != NULL && pg_refused(err)) {
+		refused(job, what, err);
+		return;
+	}
 	if (err != NULL || pg_count(rows) < 1) {
 		log_warn("job=%s do=%s msg=%s", job->id.text,
 		    step_do_name(what),

@@ -186,6 +186,9 @@ claimed(const struct step *s, const struct step_event *e)
 
 	switch (s->from) {
 	case FROM_SUBMIT:
+		/* Nothing starts behind the back of who looks at it. */
+		if (s->reviewed)
+			return out(s, STEP_PARKED, DO_NOTHING);
 		return sql(s, s->cancel ? DO_CANCELLED : DO_START);
 	case FROM_SENDING:
 		copy.sent_ms = e->now_ms;
@@ -237,7 +240,12 @@ committed(const struct step *s, const struct step_event *e)
 			    : out(&copy, STEP_PARKED, DO_NOTHING);
 		if (s->redo == DO_REVIEW) {
 			copy.reviewed = true;
-			return keep_asking(&copy, e);
+			if (!copy.refused)
+				return keep_asking(&copy, e);
+			copy.refused = false;
+			return copy.draining
+			    ? sql(&copy, DO_RELEASE)
+			    : out(&copy, STEP_PARKED, DO_NOTHING);
 		}
 		return out(&copy, STEP_OVER, DO_DROP);
 	default:
@@ -264,6 +272,18 @@ db_away(const struct step *s, const struct step_event *e)
 		o.state.requeue_counts = false;
 	}
 	return o;
+}
+
+/* Not an outage: trying again is no use, and a person must know. */
+static struct step_out
+db_refused(const struct step *s, const struct step_event *e)
+{
+	struct step copy = *s;
+
+	if (s->redo == DO_REVIEW || s->redo == DO_RELEASE)
+		return db_away(s, e); /* there is no other way to say it */
+	copy.refused = true;
+	return sql(&copy, DO_REVIEW);
 }
 
 static struct step_out
@@ -519,6 +539,7 @@ check(enum step_phase phase, enum step_on on)
 		break;
 	case ON_COMMITTED:
 	case ON_DB_AWAY:
+	case ON_DB_REFUSED:
 		fits = phase == STEP_STARTING || phase == STEP_RECORDING ||
 		    phase == STEP_FINALIZING || phase == STEP_ENDING;
 		break;
@@ -591,6 +612,8 @@ step(const struct step *s, const struct step_event *e)
 		return committed(s, e);
 	case ON_DB_AWAY:
 		return db_away(s, e);
+	case ON_DB_REFUSED:
+		return db_refused(s, e);
 	case ON_LOST:
 		return out(s, STEP_OVER, DO_DROP);
 	case ON_EXHAUSTED:

@@ -73,9 +73,10 @@ enum step_on {
 	ON_CLAIM, /* first event of every job */
 	/* SQL answered */
 	ON_COMMITTED,
-	ON_DB_AWAY,   /* not done, or not known to be done */
-	ON_LOST,      /* the row is not ours any more, or has ended */
-	ON_EXHAUSTED, /* REQUEUE: it was tried often enough */
+	ON_DB_AWAY,    /* not done, or not known to be done */
+	ON_DB_REFUSED, /* the database said no, and would say it again */
+	ON_LOST,       /* the row is not ours any more, or has ended */
+	ON_EXHAUSTED,  /* REQUEUE: it was tried often enough */
 	/* the paid request */
 	ON_NOT_SENT,  /* no byte left the house */
 	ON_BUSY,      /* 429, 503: not accepted; retry_after_ms */
@@ -136,6 +137,7 @@ struct step {
 	bool can_revoke, revoked;
 	bool have_id;	 /* committed */
 	bool reviewed;	 /* people know that it is late; we go on asking */
+	bool refused;	 /* REVIEW is because the database refused a step */
 	bool fresh_link; /* this link was asked for after a dead one */
 	bool unplayable;
 	int poll_ms; /* first interval of this provider */

@@ -53,6 +53,7 @@ static const char *const on_names[STEP_ONS] = {
     [ON_CLAIM] = "claim",
     [ON_COMMITTED] = "committed",
     [ON_DB_AWAY] = "db-away",
+    [ON_DB_REFUSED] = "db-refused",
     [ON_LOST] = "lost",
     [ON_EXHAUSTED] = "exhausted",
     [ON_NOT_SENT] = "not-sent",

@@ -27,8 +27,9 @@ on_ended(const struct pg_rows *rows, const struct err *err, void *arg)
 		return;
 	}
 	for (int i = 0; i < pg_count(rows); i++) {
-		log_warn(
-		    "outcome=%s msg=\"overdue\"", pg_text(rows, i, "outcome"));
+		log_warn("gen=%s outcome=%s msg=\"overdue\"",
+		    pg_text(rows, i, "id"),
+		    log_text(pg_text(rows, i, "outcome")));
 		engine_publish(self, rows, i);
 	}
 	if (pg_count(rows) > 0)

@@ -15,6 +15,7 @@ static const struct {
     {"23503", ERR_CONFLICT, "db_conflict", "something it refers to is gone"},
     {"23", ERR_INVALID, "db_refused", "a rule of the database refused it"},
     {"P0001", ERR_INVALID, "db_refused", NULL},
+    {"P0", ERR_INTERNAL, "db_rule", "a rule of the database was broken"},
     {"22P02", ERR_BAD_INPUT, "db_refused", "a value is malformed"},
     {"22", ERR_BAD_INPUT, "db_refused", "a value is out of range"},
     {"57014", ERR_TIMEOUT, "db_timeout", "the database took too long"},
@@ -47,12 +48,27 @@ pg_error_from(const PGresult *result, struct err *err)
 		    states[i].msg != NULL ? states[i].msg
 			: message != NULL ? message
 					  : "refused");
-		log_debug("sqlstate=%s msg=%s", state, log_text(message));
+		/* What our own code should never have tried is told aloud. */
+		if (strcmp(states[i].name, "db_rule") == 0 ||
+		    strcmp(states[i].state, "23") == 0)
+			log_error(
+			    "sqlstate=%s msg=%s", state, log_text(message));
+		else
+			log_debug(
+			    "sqlstate=%s msg=%s", state, log_text(message));
 		return;
 	}
 	log_error("sqlstate=%s msg=%s", state,
 	    log_text(message != NULL ? message : PQresultErrorMessage(result)));
 	err_set_name(err, ERR_INTERNAL, "db_error", "the database failed");
+}
+
+bool
+pg_refused(const struct err *err)
+{
+	return strcmp(err->name, "db_refused") == 0 ||
+	    strcmp(err->name, "db_conflict") == 0 ||
+	    strcmp(err->name, "db_rule") == 0;
 }
 
 bool

@@ -390,6 +390,57 @@ test('adopting pages past jobs it must leave alone', async () => {
 		&& r.job_id === w.job_id));
 });
 
+test('adopting leaves the jobs of providers that this version does not know', async () => {
+	const { k, conn, route, owner } = await fresh();
+	const u = await k.user(100);
+	const w = await k.at('submitted', u, route, owner);
+	// Killing its process twice would be the end of it, where it is known.
+	await conn.query('update jobs set crash_count = 5');
+	await conn.query("update instances set beat_at = now() - interval '1 min'");
+	const adopt = async (names) => (await conn.query('select outcome, (w).job_id '
+		+ "from job_adopt($1, '20 s', null, 50, $2)", [await k.instance(), names])).rows;
+	assert.deepEqual(await adopt(['runway', 'worker']), [{ outcome: 'skipped', job_id: w.job_id }]);
+	const g = await k.one('select status from generations where id = $1', [w.generation_id]);
+	assert.equal(g.status, 'processing');
+	assert.equal((await adopt(['fal']))[0].outcome, 'poisoned');
+	assert.deepEqual(await k.audit(), {});
+});
+
+test('one row with broken books stops no sweep', async () => {
+	const { db, k, conn, route, owner } = await fresh();
+	const u = await k.user(1000, 50);
+	const made = [];
+	for (const state of ['submitted', 'submitted', 'queued', 'queued', 'queued']) {
+		made.push((await k.at(state, u, route, owner)).generation_id);
+	}
+	await conn.query("update generations set deadline_at = now() - interval '1 s'");
+	await conn.query("update generations set deadline_at = now() - interval '2 s' where id = $1", [made[2]]);
+	// The charges of two of them are gone: what no code of ours can do.
+	const root = await db.root();
+	await root.query('set session_replication_role = replica');
+	const broken = [made[0], made[2]];
+	await root.query('delete from charges where generation_id = any ($1)', [broken]);
+	const page = async () => (await conn.query('select outcome, (g).id from generations_overdue(2)')).rows;
+	const seen = new Map();
+	for (let rows = await page(); rows.length > 0; rows = await page()) {
+		for (const r of rows) seen.set(r.id, r.outcome);
+	}
+	assert.deepEqual([...seen.keys()].sort(), [...made].sort());
+	assert.match(seen.get(made[2]), /^refused ./);
+	assert.deepEqual([0, 1, 3, 4].map((i) => seen.get(made[i])), ['review', 'review', 'failed', 'failed']);
+	// Nothing of the refused one was done.
+	assert.equal((await k.one('select status from generations where id = $1', [made[2]])).status, 'queued');
+
+	// And a poisoned job whose end is refused does not stop adoption.
+	await conn.query('update jobs set crash_count = 5 where generation_id = $1', [made[0]]);
+	await conn.query("update instances set beat_at = now() - interval '1 min'");
+	const rows = (await conn.query('select outcome, (w).generation_id as id from '
+		+ "job_adopt($1, '20 s', null, 50, '{fal}')", [await k.instance()])).rows;
+	const by = Object.fromEntries(rows.map((r) => [r.id, r.outcome]));
+	assert.match(by[made[0]], /^refused ./);
+	assert.equal(by[made[1]], 'adopted');
+});
+
 test('submit outcomes: requeue, exhausted, uncertain, review', async () => {
 	const { k, conn, route, owner } = await fresh();
 	const u = await k.user(100);

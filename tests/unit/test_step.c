@@ -17,10 +17,10 @@ static const struct {
 	int n;
 } answers[] = {
     {STEP_NEW, {ON_CLAIM}, 1},
-    {STEP_STARTING, {ON_COMMITTED, ON_DB_AWAY, ON_LOST}, 3},
+    {STEP_STARTING, {ON_COMMITTED, ON_DB_AWAY, ON_DB_REFUSED, ON_LOST}, 4},
     {STEP_SENDING,
 	{ON_NOT_SENT, ON_BUSY, ON_REFUSED, ON_UNCERTAIN, ON_ACCEPTED}, 5},
-    {STEP_RECORDING, {ON_COMMITTED, ON_DB_AWAY, ON_LOST}, 3},
+    {STEP_RECORDING, {ON_COMMITTED, ON_DB_AWAY, ON_DB_REFUSED, ON_LOST}, 4},
     {STEP_PARKED, {ON_ACCEPTED, ON_LOST}, 2},
     {STEP_RESEND, {ON_TIMER, ON_LOST, ON_ACCEPTED}, 3},
     {STEP_WAITING, {ON_TIMER, ON_LOST, ON_ACCEPTED}, 3},
@@ -29,7 +29,7 @@ static const struct {
 	    ON_ACCEPTED},
 	7},
     {STEP_REVOKING, {ON_REVOKED}, 1},
-    {STEP_FINALIZING, {ON_COMMITTED, ON_DB_AWAY, ON_LOST}, 3},
+    {STEP_FINALIZING, {ON_COMMITTED, ON_DB_AWAY, ON_DB_REFUSED, ON_LOST}, 4},
     {STEP_DOWNLOADING,
 	{ON_DOWNLOADED, ON_LINK_DEAD, ON_DOWNLOAD_AWAY, ON_DOWNLOAD_BAD}, 4},
     {STEP_DOWNLOAD_WAIT, {ON_TIMER, ON_LOST}, 2},
@@ -39,7 +39,8 @@ static const struct {
     {STEP_STORE_WAIT, {ON_TIMER}, 1},
     {STEP_RENDERING, {ON_SIDE_DONE}, 1},
     {STEP_POSTING, {ON_SIDE_DONE}, 1},
-    {STEP_ENDING, {ON_COMMITTED, ON_DB_AWAY, ON_LOST, ON_EXHAUSTED}, 4},
+    {STEP_ENDING,
+	{ON_COMMITTED, ON_DB_AWAY, ON_DB_REFUSED, ON_LOST, ON_EXHAUSTED}, 5},
     {STEP_DB_WAIT, {ON_TIMER, ON_LOST}, 2},
 };
 
@@ -201,10 +202,13 @@ commit(struct world *w, struct step *s, enum step_do what)
 
 	if (w->ended)
 		return ON_LOST;
+	if (rnd(w, 60) == 0)
+		return ON_DB_REFUSED;
 	if (applies)
 		switch (what) {
 		case DO_START:
-			if (w->row != FROM_SUBMIT || w->attempt_open)
+			if (w->row != FROM_SUBMIT || w->attempt_open ||
+			    w->in_review)
 				return ON_LOST;
 			w->attempt_open = true;
 			w->row = FROM_SENDING;
@@ -214,6 +218,7 @@ commit(struct world *w, struct step *s, enum step_do what)
 				return ON_LOST;
 			CHECK(w->has_it);
 			w->row = FROM_POLL;
+			w->in_review = false;
 			break;
 		case DO_PARK:
 			if (w->row >= FROM_POLL)
@@ -225,6 +230,7 @@ commit(struct world *w, struct step *s, enum step_do what)
 			if (s->relinks == 0 && w->row >= FROM_DOWNLOAD)
 				return ON_LOST;
 			w->row = FROM_DOWNLOAD;
+			w->in_review = false;
 			break;
 		case DO_REQUEUE:
 			if (w->row >= FROM_POLL)
@@ -378,6 +384,7 @@ live(struct world *w, enum step_class class)
 		/* Claimed by somebody, maybe again. */
 		step_init(&s, from, class, 100, w->seed & 1, w->row_cancel,
 		    w->now_ms + 600 * 1000);
+		s.reviewed = w->in_review;
 		memset(&e, 0, sizeof e);
 		e.on = ON_CLAIM;
 		for (; turns < 5000; turns++) {
@@ -492,6 +499,40 @@ TEST(test_retry_after)
 	CHECK_INT(o.delay_ms, ==, 90000);
 }
 
+/* A refusal is no outage: a person is told at once, nothing is sent again. */
+TEST(test_database_refuses)
+{
+	static const struct {
+		enum step_phase phase;
+		enum step_do redo;
+	} steps[] = {{STEP_STARTING, DO_START}, {STEP_RECORDING, DO_RECORD},
+	    {STEP_FINALIZING, DO_FINALIZE}, {STEP_ENDING, DO_FINISH},
+	    {STEP_ENDING, DO_FAIL}, {STEP_ENDING, DO_PARK}};
+
+	for (size_t i = 0; i < nitems(steps); i++) {
+		struct step s;
+		struct step_event e = {.on = ON_DB_REFUSED};
+		struct step_out o;
+
+		step_init(
+		    &s, FROM_SUBMIT, STEP_CLASS_D, 5000, false, false, 1 << 30);
+		s.phase = steps[i].phase;
+		s.redo = steps[i].redo;
+		o = step(&s, &e);
+		CHECK_INT(o.effect, ==, DO_REVIEW);
+		/* Refused as well: only time can help. */
+		s = step(&o.state, &e).state;
+		CHECK_INT(s.phase, ==, STEP_DB_WAIT);
+		e.on = ON_TIMER;
+		o = step(&s, &e);
+		CHECK_INT(o.effect, ==, DO_REVIEW);
+		e.on = ON_COMMITTED;
+		o = step(&o.state, &e);
+		CHECK_INT(o.effect, ==, DO_NOTHING);
+		CHECK_INT(o.state.phase, ==, STEP_PARKED);
+	}
+}
+
 int
 main(void)
 {
@@ -500,6 +541,7 @@ main(void)
 	    cmocka_unit_test(test_lives),
 	    cmocka_unit_test(test_intervals),
 	    cmocka_unit_test(test_retry_after),
+	    cmocka_unit_test(test_database_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
