@@ -83,7 +83,10 @@ struct fetch_spec {
 	enum fetch_trust trust;
 	char *base;	    /* FETCH_PROVIDER: its origin is the only one */
 	bool allow_private; /* private addresses and any port are fine */
-	bool allow_http;    /* FETCH_UNTRUSTED: http and port 80 too */
+	/* FETCH_UNTRUSTED: allow_private and allow_http are the URL's own
+	 * origin's; where it redirects to must be public. */
+	bool own_private;
+	bool allow_http; /* FETCH_UNTRUSTED: http and port 80 too */
 
 	int max_redirects; /* 0: a 3xx is the answer */
 	/* Limits; 0 takes the default in brackets. */

@@ -15,9 +15,7 @@
 static bool
 private_ok(const struct fetch_call *call)
 {
-	/* A provider's private network is its own origin's right only. */
-	return call->spec.allow_private &&
-	    (call->spec.trust == FETCH_UNTRUSTED || !call->untrusted);
+	return call->spec.allow_private && !spec_strict(call);
 }
 
 static curl_socket_t

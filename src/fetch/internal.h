@@ -140,6 +140,8 @@ bool spec_check(const struct fetch_spec *spec, struct err *err) REELD_MUST;
 /* May this call go to this URL?  Sets untrusted and own_origin. */
 bool spec_check_hop(
     struct fetch_call *call, const char *url, struct err *err) REELD_MUST;
+/* Is it, by now, on somebody's address without any privilege? */
+bool spec_strict(const struct fetch_call *call);
 void spec_move(struct fetch_spec *dst, struct fetch_spec *src);
 
 #endif

@@ -237,12 +237,20 @@ fetch_url_origin(const char *url, char *out, size_t size)
 	return ok;
 }
 
+bool
+spec_strict(const struct fetch_call *call)
+{
+	return call->untrusted &&
+	    (call->spec.trust == FETCH_PROVIDER ||
+		(call->spec.own_private && !call->own_origin));
+}
+
 static bool
 check_untrusted(
-    const struct fetch_spec *spec, const char *origin, struct err *err)
+    const struct fetch_call *call, const char *origin, struct err *err)
 {
-	/* On a later hop of a provider's call, its privileges are gone. */
-	bool strict = spec->trust == FETCH_PROVIDER;
+	const struct fetch_spec *spec = &call->spec;
+	bool strict = spec_strict(call);
 	bool http_ok = spec->allow_http && !strict;
 	bool any_port = spec->allow_private && !strict;
 	const char *port = strrchr(origin, ':') + 1;
@@ -282,7 +290,7 @@ spec_check_hop(struct fetch_call *call, const char *url, struct err *err)
 	call->own_origin = call->own_origin && str_eq(call->origin, origin);
 	call->untrusted = spec->trust == FETCH_UNTRUSTED || !call->own_origin;
 	if (call->untrusted)
-		return check_untrusted(spec, origin, err);
+		return check_untrusted(call, origin, err);
 	if (spec->base == NULL ||
 	    !fetch_url_origin(spec->base, base, sizeof base) ||
 	    !str_eq(base, origin))

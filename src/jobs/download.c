@@ -94,6 +94,27 @@ whole(struct job *job, const struct fetch_reply *reply)
 	job_on_simple(job, ON_DOWNLOADED);
 }
 
+/* The link is no good.  Some stores say 400 for an expired one, and a
+ * redirect that was not followed leads nowhere next time either; 401, 402 and
+ * those that ask to wait are about the account, not about the file. */
+static bool
+is_dead(int status)
+{
+	switch (status) {
+	case 401:
+	case 402:
+	case 407:
+	case 408:
+	case 409:
+	case 416:
+	case 425:
+	case 429:
+		return false;
+	default:
+		return status >= 300 && status < 500;
+	}
+}
+
 static void
 on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
 {
@@ -120,8 +141,7 @@ on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
 			event.on = ON_DOWNLOAD_BAD;
 			event.why = job->why_code;
 		}
-	} else if (reply->status == 403 || reply->status == 404 ||
-	    reply->status == 410) {
+	} else if (is_dead(reply->status)) {
 		event.on = ON_LINK_DEAD;
 	} else if (reply->status == 416) {
 		download_forget(job); /* what we have is not its beginning */
@@ -185,10 +205,12 @@ fetch_it(struct job *job, const char *url, bool ours)
 		job_later(job, ON_DOWNLOAD_BAD, job->why_code);
 		return;
 	}
-	/* A provider in our own network serves its files there too. */
+	/* A provider in our own network serves its files there too, but does
+	 * not lead us to its neighbours. */
 	if (pj.allow_private && !job->result_needs_key) {
 		spec.allow_private = true;
 		spec.allow_http = true;
+		spec.own_private = true;
 	}
 	spec.max_redirects = spec.max_redirects > 3 ? 3 : spec.max_redirects;
 	spec.sink = &job->sink;

@@ -98,6 +98,12 @@ test('redirects: credentials stay at home, private targets are refused, loops en
   r = await one({ url: base + '/away', base, allow_private: true, ...keys });
   assert.equal(r.error, 'url_forbidden');
   assert.equal(seen.length, 2);
+  // A file's own origin may be private, and nothing else may.
+  r = await one({ url: base + '/away', ...open, own_private: true, max_redirects: 3 });
+  assert.equal(r.error, 'url_forbidden');
+  r = await one({ url: base + '/home', ...open, own_private: true, max_redirects: 3 });
+  assert.equal(r.status, 200);
+  assert.equal(seen.length, 3);
   r = await one({ url: base + '/loop', ...open, ...keys });
   assert.equal(r.error, 'too_many_redirects');
   r = await one({ url: base + '/loop', ...open });

@@ -182,6 +182,7 @@ one_start(struct one *one)
 	}
 	spec.allow_private = bool_of(in, "allow_private");
 	spec.allow_http = bool_of(in, "allow_http");
+	spec.own_private = bool_of(in, "own_private");
 	if ((text = text_of(in, "base")) != NULL)
 		fetch_spec_provider(&spec, text, spec.allow_private);
 	spec.max_redirects = (int)int_of(in, "max_redirects");
