@@ -177,6 +177,8 @@ struct provider {
 	const char *base_url; /* default, no slash at the end */
 	enum provider_transport transport;
 	enum provider_recovery recovery;
+	/* Of one endpoint, where they differ; NULL: recovery. */
+	enum provider_recovery (*recovery_of)(const char *endpoint);
 	int poll_ms;	       /* the usual interval */
 	int first_poll_ms;     /* after submit; 0: poll_ms */
 	int concurrency;       /* default limit of running jobs; 0: none */

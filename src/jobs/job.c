@@ -23,9 +23,11 @@ on_timer(void *arg)
 
 /* Without a public address no callback ever comes: nothing to wait for. */
 static enum step_class
-class_of(const struct provider *provider, bool reachable)
+class_of(const struct provider *provider, const char *endpoint, bool reachable)
 {
-	switch (provider->recovery) {
+	switch (provider->recovery_of != NULL && endpoint != NULL
+		? provider->recovery_of(endpoint)
+		: provider->recovery) {
 	case PROVIDER_RECOVER_RESUBMIT:
 		return STEP_CLASS_A;
 	case PROVIDER_RECOVER_FIND:
@@ -138,7 +140,8 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	    from_of(pg_text(rows, row, "step"),
 		pg_text(rows, row, "job_status"),
 		pg_text(rows, row, "attempt_status"), id_is_set(&job->attempt)),
-	    class_of(lane->provider, job->engine->public_url != NULL),
+	    class_of(
+		lane->provider, job->endpoint, job->engine->public_url != NULL),
 	    account != NULL && account->poll_ms > 0 ? account->poll_ms
 						    : lane->provider->poll_ms,
 	    lane->provider->transport == PROVIDER_WORKER ||

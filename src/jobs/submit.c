@@ -323,10 +323,12 @@ submitted(struct job *job, struct provider_verdict *verdict,
 		    "returned.",
 		    verdict->provider_message, true);
 		event.why = job->why_code;
-		log_warn("job=%s attempt=%s nonce=%s provider=%s "
-			 "msg=\"orphan_submit: answer lost\"",
+		log_warn("job=%s attempt=%s nonce=%s provider=%s code=%s "
+			 "status=%d ms=%lld msg=\"orphan_submit: answer "
+			 "lost\"",
 		    job->id.text, job->attempt.text, job->nonce.text,
-		    job->lane->provider->name);
+		    job->lane->provider->name, log_text(verdict->code),
+		    reply->status, (long long)reply->total_ms);
 		stats->orphan_submits += job->state.class == STEP_CLASS_D;
 	}
 	provider_verdict_fini(verdict);

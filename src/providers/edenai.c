@@ -41,6 +41,14 @@ is_v2(const struct provider_job *job)
 	return job->endpoint != NULL && str_starts(job->endpoint, "v2/");
 }
 
+/* v2 calls nobody back. */
+static enum provider_recovery
+recovery_of(const char *endpoint)
+{
+	return str_starts(endpoint, "v2/") ? PROVIDER_RECOVER_NEVER
+					   : PROVIDER_RECOVER_CALLBACK;
+}
+
 /* "amazon/model" */
 static const char *
 model_of(const struct provider_job *job)
@@ -395,6 +403,7 @@ const struct provider provider_edenai = {
     .base_url = "https://api.edenai.run",
     .transport = PROVIDER_HTTP,
     .recovery = PROVIDER_RECOVER_CALLBACK,
+    .recovery_of = recovery_of,
     .poll_ms = 10000,
     .requests_per_min = 600,
     .result_lifetime_s = 7 * 24 * 3600,

@@ -37,6 +37,14 @@ is_v1(const struct provider_job *job)
 	return job->endpoint != NULL && str_starts(job->endpoint, "kling-v");
 }
 
+/* Nothing says that 3.x can be asked by our id: its callback has theirs. */
+static enum provider_recovery
+recovery_of(const char *endpoint)
+{
+	return str_starts(endpoint, "kling-v") ? PROVIDER_RECOVER_FIND
+					       : PROVIDER_RECOVER_CALLBACK;
+}
+
 static bool
 has_endpoint(const struct provider_job *job, struct err *err)
 {
@@ -238,7 +246,6 @@ static bool
 kling_find(
     const struct provider_job *job, struct fetch_spec *out, struct err *err)
 {
-	/* Nothing says that 3.x can be asked so: its callback has the id. */
 	if (!is_v1(job))
 		return err_set_name(err, ERR_CONFLICT, "unsupported",
 		    "Kling 3 can't be asked by our id");
@@ -295,6 +302,7 @@ const struct provider provider_kling = {
     .base_url = "https://api-singapore.klingai.com",
     .transport = PROVIDER_HTTP,
     .recovery = PROVIDER_RECOVER_FIND,
+    .recovery_of = recovery_of,
     .poll_ms = 10000,
     .result_lifetime_s = 30 * 24 * 3600,
     .needs_key = true,

@@ -230,6 +230,17 @@ TEST(webhook)
 	json_free(&body);
 }
 
+/* A lost answer of v2 stays lost: it has no webhooks. */
+static void
+recovery(void **state)
+{
+	(void)state;
+	CHECK_INT(provider_edenai.recovery_of("amazon/x"), ==,
+	    PROVIDER_RECOVER_CALLBACK);
+	CHECK_INT(provider_edenai.recovery_of("v2/amazon/x"), ==,
+	    PROVIDER_RECOVER_NEVER);
+}
+
 int
 main(void)
 {
@@ -238,6 +249,7 @@ main(void)
 	    cmocka_unit_test(what_is_kept),
 	    cmocka_unit_test(requests),
 	    cmocka_unit_test(webhook),
+	    cmocka_unit_test(recovery),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

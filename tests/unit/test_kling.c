@@ -316,6 +316,17 @@ TEST(callback)
 	buf_fini(&text);
 }
 
+/* v1 is asked by our id; nobody says that 3.x could be. */
+static void
+recovery(void **state)
+{
+	(void)state;
+	CHECK_INT(provider_kling.recovery_of("kling-v2-6"), ==,
+	    PROVIDER_RECOVER_FIND);
+	CHECK_INT(provider_kling.recovery_of("kling-3.0-omni"), ==,
+	    PROVIDER_RECOVER_CALLBACK);
+}
+
 int
 main(void)
 {
@@ -325,6 +336,7 @@ main(void)
 	    cmocka_unit_test(v1_requests),
 	    cmocka_unit_test(v3_requests),
 	    cmocka_unit_test(callback),
+	    cmocka_unit_test(recovery),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
