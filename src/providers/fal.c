@@ -187,7 +187,7 @@ read_error(enum provider_step step, const struct fetch_reply *reply,
 		verdict_fail(out, PROVIDER_FAILED, PROVIDER_CLASS_BAD_INPUT,
 		    "http_422", NULL);
 	else
-		verdict_http(out, step, reply);
+		verdict_error(out, step, reply, NULL, text, 0);
 	apply_header(out, reply);
 	json_free(&body);
 }

@@ -376,7 +376,7 @@ read_done(const struct provider_job *job, const struct json_object *body,
 	    (json_int_at(response, "raiMediaFilteredCount", &filtered) &&
 		filtered > 0))
 		verdict_fail(out, PROVIDER_REFUSED, PROVIDER_CLASS_REFUSED,
-		    "media_filtered", NULL);
+		    "content_policy_violation", NULL);
 	else
 		/* Bytes inside the reply can't be fetched as a file. */
 		verdict_fail(out, PROVIDER_FAILED, PROVIDER_CLASS_PROVIDER,

@@ -114,6 +114,13 @@ read_base_resp(enum provider_step step, const struct json_object *body,
 	return true;
 }
 
+/* v2 has no number for it, only "input sensitive" and "output sensitive". */
+static bool
+is_sensitive(const char *text)
+{
+	return text != NULL && strcasestr(text, "sensitive") != NULL;
+}
+
 /* Any reply that is not what was asked for. */
 static void
 read_error(enum provider_step step, const struct fetch_reply *reply,
@@ -134,6 +141,10 @@ read_error(enum provider_step step, const struct fetch_reply *reply,
 		inner.retry_after_s = out->retry_after_s;
 		provider_verdict_fini(out);
 		*out = inner;
+	} else if (step == PROVIDER_STEP_SUBMIT &&
+	    out->class == PROVIDER_CLASS_BAD_INPUT && is_sensitive(text)) {
+		verdict_fail(out, PROVIDER_REFUSED, PROVIDER_CLASS_REFUSED,
+		    "content_policy_violation", NULL);
 	}
 	json_free(&body);
 }
@@ -270,7 +281,7 @@ read_failure(const char *code, const char *text, struct provider_verdict *out)
 {
 	int64_t number = 0;
 	bool refused = text_names_refusal(code) || text_names_refusal(text) ||
-	    (text != NULL && strcasestr(text, "sensitive") != NULL);
+	    is_sensitive(text);
 
 	if (code != NULL && !str_to_i64(code, 0, 99999, &number))
 		number = 0;

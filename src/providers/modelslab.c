@@ -76,6 +76,18 @@ read_endpoint(const char *endpoint, struct target *out)
 	return word_ok(out->model, strlen(out->model));
 }
 
+/* text2video and img2video, not their ultra kin. */
+static bool
+is_plain_v6(const struct target *target)
+{
+	static const char tail[] = "2video";
+	int len = (int)sizeof tail - 1;
+
+	return target->path_len >= len &&
+	    strncmp(target->path + target->path_len - len, tail, (size_t)len) ==
+	    0;
+}
+
 static void
 start(const struct provider_job *job, struct fetch_spec *out, const char *url,
     struct json_object **body)
@@ -112,6 +124,10 @@ modelslab_submit(
 		json_free(&body);
 		return false;
 	}
+	/* Its own default is an animated picture. */
+	if (target.path != NULL && is_plain_v6(&target) &&
+	    !json_has(body, "output_type"))
+		json_set_text(body, "output_type", "mp4");
 	if (job->callback_url != NULL)
 		json_set_text(body, "webhook", job->callback_url);
 	if (job->nonce != NULL)
@@ -242,7 +258,9 @@ read_failure(enum provider_step step, const struct json_object *body,
 	    (class == PROVIDER_CLASS_ACCOUNT || class == PROVIDER_CLASS_FUNDS))
 		/* About our question, not about the video. */
 		state = PROVIDER_UNKNOWN;
-	verdict_fail(out, state, class, NULL, NULL);
+	verdict_fail(out, state, class,
+	    state == PROVIDER_REFUSED ? "content_policy_violation" : NULL,
+	    NULL);
 	verdict_their_message(out, text);
 	out->may_retry = class == PROVIDER_CLASS_PROVIDER ||
 	    class == PROVIDER_CLASS_RATE_LIMIT;

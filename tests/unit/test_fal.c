@@ -91,6 +91,8 @@ static const struct want wants[] = {
 	"http_401", 0, 0},
     {SUBMIT, 403, "filtered.json", NULL, NULL, S(FAILED), C(ACCOUNT),
 	"http_403", 0, 0},
+    {SUBMIT, 403, "locked.json", NULL, NULL, S(FAILED), C(FUNDS),
+	"provider_funds", 0, 0},
     {SUBMIT, 402, "detail_text.json", NULL, NULL, S(FAILED), C(FUNDS),
 	"http_402", 0, 0},
     {SUBMIT, 404, "detail_text.json", NULL, NULL, S(FAILED), C(NOT_FOUND),

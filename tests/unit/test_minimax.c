@@ -50,6 +50,9 @@ static const struct want wants[] = {
     {SUBMIT, 400, "v2_error.json", S(FAILED), C(BAD_INPUT), "http_400", 0, 0},
     {SUBMIT, 400, "v2_moderated.json", S(REFUSED), C(REFUSED),
 	"content_policy_violation", 0, 0},
+    {SUBMIT, 400, "v2_sensitive.json", S(REFUSED), C(REFUSED),
+	"content_policy_violation", 0, 0},
+    {SUBMIT, 401, "v2_sensitive.json", S(FAILED), C(ACCOUNT), "http_401", 0, 0},
     {SUBMIT, 200, "v2_error.json", S(UNKNOWN), C(UNREADABLE), "http_200", 0, 0},
 
     {POLL, 200, "queued.json", S(QUEUED), C(NONE), "", 0, 0},

@@ -32,9 +32,10 @@ static const struct want wants[] = {
     {SUBMIT, 504, "error.html", S(UNKNOWN), C(TIMEOUT), "http_504", 1, 0},
     {SUBMIT, 500, "server.json", S(UNKNOWN), C(PROVIDER), "http_500", 1, 0},
     /* HTTP 200 and no. */
-    {SUBMIT, 200, "filtered.json", S(REFUSED), C(REFUSED), "refused", 0, 0},
-    {SUBMIT, 200, "filtered_messege.json", S(REFUSED), C(REFUSED), "refused", 0,
-	0},
+    {SUBMIT, 200, "filtered.json", S(REFUSED), C(REFUSED),
+	"content_policy_violation", 0, 0},
+    {SUBMIT, 200, "filtered_messege.json", S(REFUSED), C(REFUSED),
+	"content_policy_violation", 0, 0},
     {SUBMIT, 200, "invalid.json", S(FAILED), C(BAD_INPUT), "bad_input", 0, 0},
     {SUBMIT, 200, "server.json", S(FAILED), C(PROVIDER), "provider", 1, 0},
     {SUBMIT, 200, "bad_key.json", S(FAILED), C(ACCOUNT), "account", 0, 0},
@@ -56,7 +57,8 @@ static const struct want wants[] = {
 	"no_media_generated", 1, 0},
     {POLL, 200, "failed.json", S(FAILED), C(PROVIDER), "provider", 1, 0},
     {POLL, 200, "failed_silent.json", S(FAILED), C(PROVIDER), "provider", 1, 0},
-    {POLL, 200, "filtered.json", S(REFUSED), C(REFUSED), "refused", 0, 0},
+    {POLL, 200, "filtered.json", S(REFUSED), C(REFUSED),
+	"content_policy_violation", 0, 0},
     /* About our question, not about the video. */
     {POLL, 200, "busy.json", S(BUSY), C(RATE_LIMIT), "rate_limit", 1, 0},
     {POLL, 200, "bad_key.json", S(UNKNOWN), C(ACCOUNT), "account", 0, 0},
@@ -174,6 +176,12 @@ TEST(requests)
 	    "POST " BASE "/v6/video/text2video_ultra\n" HEAD
 	    "{\"key\":\"k\",\"model_id\":\"wan2.2\",\"prompt\":\"a cat\","
 	    "\"num_frames\":128,\"fps\":16,\"resolution\":480,"
+	    "\"track_id\":\"n1\"}");
+	job.endpoint = "v6/text2video/wan2.2";
+	job.params = NULL;
+	check_request(&provider_modelslab, SUBMIT, &job,
+	    "POST " BASE "/v6/video/text2video\n" HEAD
+	    "{\"key\":\"k\",\"model_id\":\"wan2.2\",\"output_type\":\"mp4\","
 	    "\"track_id\":\"n1\"}");
 	check_request(&provider_modelslab, POLL, &job,
 	    "POST " BASE "/v6/video/fetch/155262350\n" HEAD "{\"key\":\"k\"}");
