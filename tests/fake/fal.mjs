@@ -15,27 +15,12 @@
 // release(name). Over HTTP: POST /control/plan {prompt, ...plan},
 // POST /control/barrier/<name>, POST /control/release/<name>,
 // GET /control/stats.
-import { execFileSync } from 'node:child_process';
 import { createHash, generateKeyPairSync, randomUUID, sign }
 	from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mp4 } from './kit.mjs';
 
-let sample;
-export function mp4() {
-	if (!sample) {
-		const file = join(tmpdir(), `reeld-fake-${randomUUID()}.mp4`);
-		execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i',
-			'testsrc=size=320x180:rate=12:duration=2', '-c:v', 'libx264',
-			'-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-movflags',
-			'+faststart', file]);
-		sample = readFileSync(file);
-		rmSync(file);
-	}
-	return sample;
-}
+export { mp4 };
 
 const body_of = async (req) => {
 	const parts = [];

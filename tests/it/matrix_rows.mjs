@@ -1,0 +1,206 @@
+// matrix_rows.mjs - what happens to a vendor in the matrix, one row each.
+// run(c) gets a column; for(c) says whether its vendor can do such a thing.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { until } from './env.mjs';
+
+const image_ok = (image, c) => {
+	assert.equal(image.form, c.form);
+	assert.match(image.type, /^image\/(png|jpeg|webp)$/);
+	assert.ok(image.bytes.length > 100);
+};
+
+// A webhook, again and again as vendors do it: while their keys can't be
+// fetched it only hurries, or is asked to come again.
+const says = (c, g, status, how) => until(() => `${status} for a webhook of ${g.prompt}: ${JSON.stringify(c.fake.hooks.slice(-3))}`,
+	async () => await c.fake.send_hook(c.job(g), how) === status, 170000);
+
+// After a lost answer: what brings the job back, by the vendor's class.
+async function comes_back(c, g) {
+	const answered = () => c.r.logs().split('\n').some((l) => l.includes('orphan_submit') && l.includes(g.job));
+	if (c.lost === 'C') {
+		const [job] = await c.r.psql('select id from jobs where generation_id = $1', [g.id]);
+		g.job = job.id;
+		await until(() => `lost: ${g.prompt}`, answered, 170000);
+		await until(() => `parked: ${g.prompt}`, async () => (await c.r.psql('select 1 from jobs where id = $1 '
+			+ "and status = 'uncertain'", [g.job])).length === 1, 170000);
+		if (c.hook === 'signed') await says(c, g, 401, { forged: true });
+		await says(c, g, 200);
+	}
+	if (c.lost === 'D') await c.failed(g, { class: 'uncertain', code: /^provider_unknown$/ });
+	else await c.completed(g);
+	assert.equal(c.fake.submits[g.prompt], 1, 'never submitted again');
+}
+
+export const rows = {
+	'text to video': { run: async (c) => {
+		const g = await c.submit({});
+		await c.plays(await c.completed(g));
+		assert.equal(c.fake.submits[g.prompt], 1);
+		const [row] = await c.r.psql('select cost_micro_usd::int as cost from attempts where generation_id = $1', [g.id]);
+		assert.equal(row.cost, c.cost ?? null);
+	} },
+
+	'image to video': { for: (c) => c.image, run: async (c) => {
+		const g = await c.submit({}, { mode: 'i2v', start_image: await c.upload() });
+		await c.plays(await c.completed(g));
+		const { images } = c.job(g);
+		assert.equal(images.length, 1);
+		image_ok(images[0], c);
+	} },
+
+	'progress and place in the queue': { for: (c) => c.progress || c.position, run: async (c) => {
+		const g = await c.submit({ polls: Array(2000).fill(c.progress ? 'running' : 'queued') });
+		await c.user.until(g.id, (s) => s.stage === 'generate' && (!c.progress || s.progress >= c.progress), 170000);
+		if (c.position) {
+			await c.seen(g, 'the position', async () => (await c.user.get(`/generations/${g.id}`)).body
+				.queue?.provider_position === c.position);
+		}
+		c.job(g).script.polls = [];
+		await c.completed(g);
+	} },
+
+	'refused when it is asked': { for: (c) => c.refuses !== false, run: async (c) => {
+		const g = await c.submit({ submit: 'refused' });
+		await c.failed(g, { class: 'refused', code: /^content_policy_violation$/, theirs: true });
+		assert.equal(c.fake.submits[g.prompt], 1);
+	} },
+
+	'refused by the filter': { for: (c) => c.refuses !== false, run: async (c) => {
+		await c.failed(await c.submit({ end: 'refused' }), { class: 'refused', code: /^content_policy_violation$/, theirs: true });
+	} },
+
+	'input not taken': { run: async (c) => {
+		await c.failed(await c.submit({ submit: 'invalid' }), { class: 'bad_input', theirs: true });
+	} },
+
+	failure: { run: async (c) => {
+		await c.failed(await c.submit({ end: 'failed' }), { class: 'provider', theirs: true });
+	} },
+
+	'finished without a video': { run: async (c) => {
+		await c.failed(await c.submit({ end: 'empty' }), {});
+	} },
+
+	'no credit there': { for: (c) => c.account === undefined, run: async (c) => {
+		const g = await c.submit({ submit: 'funds' });
+		await c.failed(g, { class: 'funds' });
+		assert.equal(c.fake.submits[g.prompt], 1);
+	} },
+
+	'a bad key': { for: (c) => c.account !== false, run: async (c) => {
+		const g = await c.submit({ submit: 'key' });
+		await c.failed(g, { class: 'account' });
+		assert.equal(c.fake.submits[g.prompt], 1);
+	} },
+
+	'too many requests': { for: (c) => c.limits !== false, run: async (c) => {
+		const g = await c.submit({ submit: ['429', 'ok'], retry_after: 4 });
+		await c.completed(g);
+		const [first, second] = c.fake.arrivals[g.prompt];
+		assert.equal(c.fake.submits[g.prompt], 2);
+		// Without their word the wait is a second or two.
+		if (c.says_when) assert.ok(second - first >= 3900, `again after ${second - first} ms`);
+	} },
+
+	'trouble while it is asked': { run: async (c) => {
+		const g = await c.submit({ polls: ['500', 'html', 'queued', 'truncated', 'odd', '503', 'cut', 'running'] });
+		await c.plays(await c.completed(g));
+		assert.equal(c.fake.submits[g.prompt], 1);
+	} },
+
+	'50 MB of JSON': { run: async (c) => {
+		const g = await c.submit({ polls: ['huge', 'running'] });
+		await c.completed(g);
+	} },
+
+	'a lost answer': { run: async (c) => {
+		await comes_back(c, await c.submit({ submit: 'lost' }));
+	} },
+
+	'an answer that is a web page': { run: async (c) => {
+		await comes_back(c, await c.submit({ submit: 'html' }));
+	} },
+
+	'half an answer': { run: async (c) => {
+		await comes_back(c, await c.submit({ submit: 'truncated' }));
+	} },
+
+	'a download that breaks off': { run: async (c) => {
+		const g = await c.submit({ video: ['cut', 'ok'] });
+		await c.plays(await c.completed(g));
+		assert.equal(c.fake.downloads[g.prompt], 2);
+		assert.equal(c.job(g).resumed, 1, 'from where it broke');
+	} },
+
+	// Amazon's stores say 403 for it, Google's 400.
+	'an expired link': { run: async (c) => {
+		const g = await c.submit({ video: [['403', '400', '410'][c.index % 3], 'ok'] });
+		await c.plays(await c.completed(g));
+		const { fetched } = c.job(g);
+		assert.equal(fetched.length, 2);
+		if (!c.same_link) assert.notEqual(fetched[0], fetched[1], 'by a fresh link');
+	} },
+
+	'a link that is dead for good': { run: async (c) => {
+		const g = await c.submit({ video: '404' });
+		await c.failed(g, { code: /^result_unavailable$/ });
+	} },
+
+	'a web page for a video': { run: async (c) => {
+		await c.failed(await c.submit({ video: 'html' }), { code: /^result_not_video$/ });
+	} },
+
+	'5 GB': { run: async (c) => {
+		const g = await c.submit({ video: '5gb' });
+		await c.failed(g, { code: /^reply_too_large$/ });
+		assert.equal(c.fake.downloads[g.prompt], 1);
+	} },
+
+	'a redirect into our network': { run: async (c) => {
+		await c.failed(await c.submit({ video: 'private' }), { code: c.redirects === false ? /^result_unavailable$/ : /^url_forbidden$/ });
+		assert.equal(c.fake.trapped, 0);
+	} },
+
+	cancel: { run: async (c) => {
+		const g = await c.submit({ end: c.pending ?? 'running', polls: [] });
+		await c.user.until(g.id, (s) => s.stage === 'generate', 170000);
+		await c.seen(g, 'asked', () => c.job(g).polls > 0);
+		assert.equal((await c.user.post(`/generations/${g.id}/cancel`)).status, 202);
+		if (c.cancel) {
+			await c.seen(g, 'cancelled there', () => c.fake.cancels[g.prompt] === 1);
+		} else {
+			// It goes on there and is paid for; what comes is kept.
+			c.job(g).script.end = 'done';
+		}
+		const done = await c.ended(g);
+		assert.equal(done.status, c.cancel ? 'cancelled' : 'completed', c.why(g, done));
+		if (c.cancel) assert.equal(done.charge.refunded, 5);
+		else c.spent += 5;
+	} },
+
+	webhooks: { for: (c) => c.hook, run: async (c) => {
+		const g = await c.submit({ end: 'running', polls: [] }, { own_pace: true });
+		await c.user.until(g.id, (s) => s.stage === 'generate', 170000);
+		const job = c.job(g), { fake } = c;
+		assert.ok(job.hook, 'it was told where to call');
+		const row = async () => (await c.r.psql('select g.version, g.status, a.provider_job_id from generations g join attempts a '
+			+ 'on a.generation_id = g.id where g.id = $1', [g.id]))[0];
+		const before = await row();
+		const now = Math.floor(Date.now() / 1000);
+		const another = job.hook.replace(/[^/]+$/, 'A'.repeat(43));
+		assert.equal(await fake.send_hook(job, { url: another }), 401, 'another token');
+		assert.equal(await fake.send_hook(job, { url: job.hook.replace(/[^/]+(?=\/[^/]+$)/, randomUUID()) }), 404, 'another attempt');
+		if (c.hook === 'signed') {
+			await says(c, g, 401, { forged: true });
+			assert.equal(await fake.send_hook(job, { at: now - 400 }), 401, 'old');
+		}
+		const polls = job.polls;
+		for (let i = 0; i < 2; i++) assert.equal(await fake.send_hook(job), 200);
+		await c.seen(g, 'the webhook hurries', () => job.polls > polls);
+		assert.deepEqual({ ...await row(), version: 0 }, { ...before, version: 0 }, 'nothing changed');
+		job.script.end = 'done';
+		assert.equal(await fake.send_hook(job), 200);
+		await c.completed(g);
+	} },
+};
