@@ -7,7 +7,8 @@ UNIT_TESTS += tests/unit/test_work
 # The helper's rooms: libav, libseccomp and base, nothing else of reeld.
 noinst_LIBRARIES += libreelmedia.a
 libreelmedia_a_SOURCES = src/media/helper/sandbox.c \
-	src/media/helper/source.c src/media/helper/poster.c \
+	src/media/helper/source.c src/media/helper/peek.c \
+	src/media/helper/poster.c \
 	src/media/helper/picture.c src/media/helper/rendition.c \
 	src/media/helper/output.c src/media/helper/encode.c \
 	src/media/helper/audio.c src/media/helper/encode.h \

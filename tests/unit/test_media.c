@@ -166,6 +166,58 @@ TEST(poster_respects_rotation_pixel_shape_and_odd_sizes)
 	CHECK_INT(got.result.height, ==, 268);
 }
 
+/* Frame threads, a seek and skipped frames must not change what is shown. */
+TEST(poster_is_the_exact_frame_of_large_videos)
+{
+	static const char *const codecs[] = {"libx264 -preset veryfast -g 24",
+	    "libx264 -preset veryfast -g 1000 -bf 3",
+	    "libx265 -preset ultrafast -tag:v hvc1 -x265-params "
+	    "log-level=none:keyint=100:bframes=3"};
+
+	for (size_t i = 0; i < nitems(codecs); i++) {
+		struct outcome got;
+
+		draw("large.mp4",
+		    "-f lavfi -i \"color=s=160x90:r=25:d=8,geq=" CODED
+		    ",scale=1280:720\" -pix_fmt yuv420p -c:v %s",
+		    codecs[i]);
+		got = job(FIX_POSTER, "large.mp4", "poster.jpg");
+		if (!got.ok)
+			fail_msg("%s: %s", codecs[i], got.err.msg);
+		check_grey(codecs[i], 20);
+	}
+}
+
+/* Only the video's own headers know, not the index of the file. */
+TEST(probe_reads_the_pixel_shape_of_the_video_itself)
+{
+	enum { SIZE = 1 << 20 };
+	uint8_t *data = xmalloc(SIZE), *pasp;
+	struct outcome got;
+	size_t n;
+
+	draw("square.mp4",
+	    "-f lavfi -i color=gray:s=360x288:r=25:d=1 -pix_fmt yuv420p "
+	    "-c:v libx264");
+	draw("shape.mp4",
+	    "-i square.mp4 -c copy -bsf:v "
+	    "h264_metadata=sample_aspect_ratio=16/9");
+	n = read_whole("shape.mp4", data, SIZE);
+	pasp = memmem(data, n, "pasp", 4);
+	CHECK(pasp != NULL);
+	memcpy(pasp, "skip", 4);
+	write_file("shape.mp4", data, n);
+	free(data);
+	got = job(FIX_PROBE, "shape.mp4", NULL);
+	CHECK(got.ok);
+	CHECK_INT(got.result.info.width, ==, 640);
+	CHECK_INT(got.result.info.coded_width, ==, 360);
+	CHECK(got.result.info.browser_playable);
+	got = job(FIX_POSTER, "shape.mp4", "t.jpg");
+	CHECK(got.ok);
+	CHECK_INT(got.result.height, ==, 216);
+}
+
 static void
 refused(const char *name)
 {
@@ -506,6 +558,8 @@ main(void)
 	    MEDIA_TEST(poster_is_the_exact_frame_at_a_tenth),
 	    MEDIA_TEST(probe_tells_what_is_in_the_file),
 	    MEDIA_TEST(poster_respects_rotation_pixel_shape_and_odd_sizes),
+	    MEDIA_TEST(poster_is_the_exact_frame_of_large_videos),
+	    MEDIA_TEST(probe_reads_the_pixel_shape_of_the_video_itself),
 	    MEDIA_TEST(hostile_files_are_refused_and_hurt_nobody),
 	    MEDIA_TEST(damaged_files_get_an_answer),
 	    MEDIA_TEST(rendition_makes_hevc_and_opus_playable),

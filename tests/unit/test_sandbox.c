@@ -5,6 +5,8 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -19,6 +21,9 @@
 #include "reeld/mem.h"
 
 static int file_fd; /* open before the door closes */
+/* Threads are counted by a user namespace of our own; without one all of the
+ * same user share the limit. */
+static bool own_users;
 
 static int
 try_compute(void)
@@ -64,6 +69,46 @@ static int
 try_fork(void)
 {
 	return fork() < 0;
+}
+
+/* Without CLONE_THREAD: a process of its own that shares our memory. */
+static int
+try_shared_process(void)
+{
+	return (int)syscall(
+	    SYS_clone, CLONE_VM | CLONE_FILES | CLONE_FS | SIGCHLD, 0, 0, 0, 0);
+}
+
+/* A thread in a user namespace of its own would have powers again. */
+static int
+try_thread_elsewhere(void)
+{
+	return (int)syscall(SYS_clone,
+	    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+		CLONE_NEWUSER,
+	    0, 0, 0, 0);
+}
+
+static void *
+on_thread(void *arg)
+{
+	pthread_barrier_wait(arg);
+	return NULL;
+}
+
+/* Those of a decoder start, and soon there is an end. */
+static int
+try_threads(void)
+{
+	pthread_t threads[64];
+	pthread_barrier_t *barrier = malloc(sizeof *barrier);
+	int n = 0;
+
+	pthread_barrier_init(barrier, NULL, 64);
+	while (n < 63 &&
+	    pthread_create(&threads[n], NULL, on_thread, barrier) == 0)
+		n++;
+	return (own_users && n < SANDBOX_THREADS) || n > 2 + SANDBOX_THREADS;
 }
 
 static int
@@ -147,8 +192,8 @@ status_of(int (*attempt)(void))
 
 TEST(work_goes_on_inside)
 {
-	static int (*const fine[])(void) = {
-	    try_compute, try_write_what_was_open, try_file_too_large, try_open};
+	static int (*const fine[])(void) = {try_compute,
+	    try_write_what_was_open, try_file_too_large, try_open, try_threads};
 
 	for (size_t i = 0; i < nitems(fine); i++) {
 		int status = status_of(fine[i]);
@@ -167,6 +212,8 @@ TEST(the_forbidden_kills)
 	    {"socket", try_socket},
 	    {"exec", try_exec},
 	    {"fork", try_fork},
+	    {"shared process", try_shared_process},
+	    {"thread elsewhere", try_thread_elsewhere},
 	    {"ptrace", try_ptrace},
 	    {"kill", try_kill},
 	    {"mmap exec", try_executable_memory},
@@ -198,6 +245,17 @@ TEST(memory_has_an_end)
 }
 #endif
 
+static bool
+can_have_users(void)
+{
+	int status = 1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWUSER) != 0);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 int
 main(void)
 {
@@ -209,6 +267,7 @@ main(void)
 #endif
 	};
 
+	own_users = can_have_users();
 	file_fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
 	if (file_fd < 0)
 		return 77;

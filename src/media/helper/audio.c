@@ -50,7 +50,7 @@ track_audio(struct track *self, struct output *output, struct source *source,
 	self->output = output;
 	self->in = source->audio;
 	self->out = avformat_new_stream(output->format, NULL);
-	self->decoder = source_decoder(source, source->audio, err);
+	self->decoder = source_decoder(source, source->audio, 1, err);
 	if (self->decoder == NULL)
 		return false;
 	self->encoder = avcodec_alloc_context3(codec);

@@ -72,7 +72,7 @@ track_video(struct track *self, struct output *output, struct source *source,
 	self->output = output;
 	self->in = source->video;
 	self->out = avformat_new_stream(output->format, NULL);
-	self->decoder = source_decoder(source, source->video, err);
+	self->decoder = source_decoder(source, source->video, 1, err);
 	if (self->decoder == NULL)
 		return false;
 	self->encoder = ctx = avcodec_alloc_context3(codec);

@@ -14,6 +14,9 @@
 #include "media/proto.h"
 #include "reeld/err.h"
 
+/* Threads of a decoder inside the sandbox. */
+enum { SANDBOX_THREADS = 4 };
+
 /*
  * Locks this process in, for good: limits, no privileges, no dumps, empty
  * namespaces and file system view where the kernel lets us, and the system
@@ -54,9 +57,13 @@ struct source {
 bool
 source_open(struct source *source, struct job *job, struct err *err) REELD_MUST;
 void source_close(struct source *source); /* safe twice */
-/* A single-threaded decoder of one of its streams, or NULL. */
-AVCodecContext *
-source_decoder(struct source *source, AVStream *stream, struct err *err);
+/* A decoder of one of its streams, with that many threads if it may, or
+ * NULL. */
+AVCodecContext *source_decoder(
+    struct source *source, AVStream *stream, int threads, struct err *err);
+/* peek.c: fills in what the index of an MP4 does not tell of its video; false
+ * when that is too much to ask.  The file is at its beginning then. */
+bool source_peek(struct source *source);
 bool invalid(struct err *err, const char *what);
 
 /* What the first bytes of a still image say. */

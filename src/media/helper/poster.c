@@ -6,6 +6,7 @@
  * needs is decoded: frames nothing refers to are skipped, and nothing after
  * it is touched.  The picture is scaled once and turned when small.
  */
+#include <libavutil/cpu.h>
 #include <libavutil/pixdesc.h>
 #include <string.h>
 
@@ -159,11 +160,25 @@ take_frames(struct run *run, AVCodecContext *ctx, int64_t wanted)
 	av_frame_free(&frame);
 }
 
+/* Small pictures are not worth it, and many large ones need the memory. */
+static int
+threads_for(const AVCodecParameters *par)
+{
+	int64_t pixels = (int64_t)par->width * par->height;
+	int most = pixels < 1280 * 720 ? 1
+	    : pixels > 4096 * 2304     ? 2
+				       : SANDBOX_THREADS,
+	    cpus = av_cpu_count();
+
+	return cpus < most ? cpus : most;
+}
+
 static bool
 decode(struct run *run, struct err *err)
 {
+	AVStream *st = run->source->video;
 	AVCodecContext *ctx =
-	    source_decoder(run->source, run->source->video, err);
+	    source_decoder(run->source, st, threads_for(st->codecpar), err);
 	int64_t wanted = packet_time(run->packets[run->target]);
 
 	if (ctx == NULL)

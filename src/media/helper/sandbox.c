@@ -46,7 +46,7 @@ set_limits(void)
 #endif
 	limit(RLIMIT_FSIZE, MAX_FILE);
 	limit(RLIMIT_NOFILE, 16);
-	limit(RLIMIT_NPROC, 0);
+	limit(RLIMIT_NPROC, 2 + SANDBOX_THREADS);
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_MEMLOCK, 0);
 	limit(RLIMIT_MSGQUEUE, 0);
@@ -121,7 +121,8 @@ add_rules(scmp_filter_ctx filter)
 	    SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(sched_yield),
 	    SCMP_SYS(sched_getaffinity), SCMP_SYS(rt_sigreturn),
 	    SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction),
-	    SCMP_SYS(sigaltstack), SCMP_SYS(restart_syscall), SCMP_SYS(exit),
+	    SCMP_SYS(sigaltstack), SCMP_SYS(restart_syscall),
+	    SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(exit),
 	    SCMP_SYS(exit_group)};
 	/* Libraries ask for these in passing and live well with a no. */
 	static const int denied[] = {SCMP_SYS(open), SCMP_SYS(openat),
@@ -129,6 +130,11 @@ add_rules(scmp_filter_ctx filter)
 	    SCMP_SYS(lstat), SCMP_SYS(fstat), SCMP_SYS(newfstatat),
 	    SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(ioctl),
 	    SCMP_SYS(fcntl), SCMP_SYS(sysinfo), SCMP_SYS(uname)};
+	/* A new thread, and nothing that could be more than one. */
+	static const scmp_datum_t thread = CLONE_VM | CLONE_FS | CLONE_FILES |
+	    CLONE_SIGHAND | CLONE_THREAD,
+				  harmless = CLONE_SYSVSEM | CLONE_SETTLS |
+	    CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 	static const int no_exec[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
 	static const int own_socket[] = {SCMP_SYS(recvmsg), SCMP_SYS(sendmsg)};
 	int rc = 0;
@@ -144,6 +150,11 @@ add_rules(scmp_filter_ctx filter)
 	for (size_t i = 0; i < nitems(own_socket); i++)
 		rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, own_socket[i], 1,
 		    SCMP_A0(SCMP_CMP_EQ, PROTO_FD));
+	rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+	    SCMP_A0(SCMP_CMP_MASKED_EQ, ~harmless, thread));
+	/* What clone3 is asked for cannot be seen; clone is taken instead. */
+	rc |= seccomp_rule_add(
+	    filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	/* Limits of oneself, and the way abort() takes. */
 	rc |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
 	    SCMP_A0(SCMP_CMP_EQ, 0));

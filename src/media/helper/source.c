@@ -149,14 +149,13 @@ open_format(struct source *self, const AVInputFormat *format, struct err *err)
 	if (avformat_open_input(&s, "", format, NULL) < 0)
 		return invalid(err, "The file cannot be opened as a video.");
 	self->format = s;
-	if (avformat_find_stream_info(s, NULL) < 0)
-		return invalid(err, "The video's tracks cannot be read.");
 	return true;
 }
 
 static void
 pick_streams(struct source *self)
 {
+	self->video = self->audio = NULL;
 	for (unsigned i = 0; i < self->format->nb_streams; i++) {
 		AVStream *st = self->format->streams[i];
 		enum AVMediaType type = st->codecpar->codec_type;
@@ -169,6 +168,22 @@ pick_streams(struct source *self)
 		else
 			st->discard = AVDISCARD_ALL;
 	}
+}
+
+/* A rendition needs to know its tracks to the last detail, a glance does not.
+ */
+static bool
+know_streams(struct source *self, struct err *err)
+{
+	pick_streams(self);
+	if (self->job->request.op != OP_RENDITION && source_peek(self))
+		return true;
+	for (unsigned i = 0; i < self->format->nb_streams; i++)
+		self->format->streams[i]->discard = AVDISCARD_DEFAULT;
+	if (avformat_find_stream_info(self->format, NULL) < 0)
+		return invalid(err, "The video's tracks cannot be read.");
+	pick_streams(self);
+	return true;
 }
 
 /* Clockwise degrees, or -1 when it is not a quarter turn. */
@@ -295,7 +310,6 @@ accept(struct source *self, bool webm, struct err *err)
 	const char *format = format_name(self, webm);
 	enum AVCodecID id;
 
-	pick_streams(self);
 	if (self->video == NULL)
 		return invalid(err, "The file has no video track.");
 	id = self->video->codecpar->codec_id;
@@ -327,7 +341,8 @@ source_open(struct source *self, struct job *job, struct err *err)
 	format = pick_format(self, &webm);
 	if (format == NULL)
 		return invalid(err, "The file is not an MP4 or WebM video.");
-	return open_format(self, format, err) && accept(self, webm, err);
+	return open_format(self, format, err) && know_streams(self, err) &&
+	    accept(self, webm, err);
 }
 
 void
@@ -339,8 +354,8 @@ source_close(struct source *self)
 	avio_context_free(&self->io);
 }
 
-AVCodecContext *
-source_decoder(struct source *self, AVStream *stream, struct err *err)
+static AVCodecContext *
+open_decoder(AVStream *stream, int threads)
 {
 	const AVCodec *codec = avcodec_find_decoder(stream->codecpar->codec_id);
 	AVCodecContext *ctx = avcodec_alloc_context3(codec);
@@ -349,7 +364,7 @@ source_decoder(struct source *self, AVStream *stream, struct err *err)
 	    avcodec_parameters_to_context(ctx, stream->codecpar) < 0)
 		goto fail;
 	ctx->pkt_timebase = stream->time_base;
-	ctx->thread_count = 1;
+	ctx->thread_count = threads;
 	ctx->max_pixels = MAX_PIXELS;
 	/* After a seek into an open group the decoder doubts good frames. */
 	ctx->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
@@ -358,6 +373,19 @@ source_decoder(struct source *self, AVStream *stream, struct err *err)
 		return ctx;
 fail:
 	avcodec_free_context(&ctx);
-	invalid(err, "A track of the video cannot be decoded.");
 	return NULL;
+}
+
+AVCodecContext *
+source_decoder(
+    struct source *self, AVStream *stream, int threads, struct err *err)
+{
+	AVCodecContext *ctx = open_decoder(stream, threads);
+
+	/* The limit of threads may be used up by others of our user. */
+	if (ctx == NULL && threads > 1)
+		ctx = open_decoder(stream, 1);
+	if (ctx == NULL)
+		invalid(err, "A track of the video cannot be decoded.");
+	return ctx;
 }
