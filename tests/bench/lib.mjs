@@ -21,10 +21,28 @@ export const median = (list) => {
 
 const short = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(2) : x.toPrecision(3));
 
+const rows = [];
+
 // `bench NAME VALUE UNIT ratio=R peer=PEER`: R is reeld's value over the
-// peer's, so for rates more is better and for costs less is.
-export function report(name, value, unit, peer_value, peer) {
-	console.log(`bench ${name} ${short(value)} ${unit} ratio=${short(value / peer_value)} peer=${peer}`);
+// peer's, so for rates more is better and for costs less is.  Without a peer
+// there is no ratio.  `want` is the target, of the ratio unless of: 'value'
+// says otherwise; at: 'least' (default) or 'most'.
+export function report(name, value, unit, peer_value, peer, { want, at = 'least', of = 'ratio' } = {}) {
+	const ratio = peer === undefined ? NaN : value / peer_value;
+	const got = of === 'ratio' ? ratio : value;
+	const shown = peer === undefined ? '-' : short(ratio);
+	console.log(`bench ${name} ${short(value)} ${unit} ratio=${shown} peer=${peer ?? '-'}`);
+	rows.push([name, `${short(value)} ${unit}`, peer ?? '-', peer === undefined ? '-' : short(peer_value), shown,
+		want === undefined ? '' : `${of} ${at === 'least' ? '>=' : '<='} ${want}`,
+		want === undefined ? '' : (at === 'least' ? got >= want : got <= want) ? 'holds' : 'MISSED']);
+}
+
+// Every figure so far with its target; whether one holds is for the reader,
+// never for the exit code.
+export function table() {
+	const all = [['figure', 'value', 'peer', "peer's", 'ratio', 'target', ''], ...rows];
+	const width = all[0].map((_, i) => Math.max(...all.map((r) => r[i].length)));
+	return all.map((r) => r.map((c, i) => c.padEnd(width[i])).join('  ').trimEnd()).join('\n');
 }
 
 // Runs ours and theirs in turn; the medians of what they return.

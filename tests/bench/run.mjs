@@ -1,7 +1,8 @@
 // run.mjs - `make bench`: node run.mjs [NAME...], against the build in
-// REELD_BUILD.  One line per figure; README.md explains them.
+// REELD_BUILD.  One line per figure, and a table of them all at the end;
+// README.md explains them.
 import { reeld } from '../it/env.mjs';
-import { seconds } from './lib.mjs';
+import { table } from './lib.mjs';
 
 const all = ['idle', 'status', 'thumbnail', 'submit', 'ws-fanout'];
 const names = process.argv.length > 2 ? process.argv.slice(2) : all;
@@ -11,14 +12,19 @@ for (const name of names) {
 	const { default: bench } = await import(`./${name.replaceAll('-', '_')}.mjs`);
 	server ??= await reeld({ env: { REELD_LOG_LEVEL: 'warn', REELD_DB_TIMEOUT: '60s',
 		REELD_LIMITS_READ_PER_SECOND: '10000000', REELD_LIMITS_READ_BURST: '10000000' } });
+	const from = server.logs().length;
 	try {
 		await bench(server);
+		const slow = server.logs().slice(from).match(/^.*slow turn.*$/m);
+		if (slow) throw new Error(`the loop was held up: ${slow[0]}`);
 	} catch (e) {
 		console.log(`bench ${name} failed`);
 		console.error(e);
 		process.exitCode = 1;
 	}
 }
+
+console.log(`\n${table()}`);
 
 // Nothing runs node:test's own hooks here.
 if (server) {
