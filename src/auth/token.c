@@ -32,16 +32,28 @@ random_base62(char *out, size_t n)
 	explicit_bzero(raw, sizeof raw);
 }
 
-/* CRC-32 (IEEE), six base62 digits. */
+static bool
+is_base62(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+	    (c >= 'a' && c <= 'z');
+}
+
+/* CRC-32 (IEEE), six base62 digits.  Half a byte at a time: each request
+ * with a key does this. */
 static void
 checksum(const char *text, size_t len, char out[7])
 {
+	static const uint32_t nibble[16] = {0x00000000, 0x1db71064, 0x3b6e20c8,
+	    0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+	    0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0,
+	    0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
 	uint32_t crc = 0xffffffff;
 
 	for (size_t i = 0; i < len; i++) {
 		crc ^= (unsigned char)text[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+		crc = crc >> 4 ^ nibble[crc & 15];
+		crc = crc >> 4 ^ nibble[crc & 15];
 	}
 	crc = ~crc;
 	for (int i = 5; i >= 0; i--, crc /= 62)
@@ -86,7 +98,7 @@ api_key_parse(const char *text, struct api_key *out)
 		return false;
 	for (size_t i = start; i < API_KEY_LEN; i++) {
 		if (i != start + API_KEY_ID_LEN &&
-		    strchr(base62, text[i]) == NULL)
+		    !is_base62(text[i]))
 			return false;
 	}
 	checksum(text, API_KEY_LEN - 6, sum);

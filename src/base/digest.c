@@ -2,15 +2,31 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "reeld/id.h"
 #include "reeld/mem.h"
 
+/* Fetched once: EVP_sha256() looks its implementation up at every use, which
+ * costs more than hashing a key.  Kept until the process ends. */
+static EVP_MD *md_sha256;
+
+static void
+fetch_md(void)
+{
+	md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (md_sha256 == NULL)
+		abort();
+}
+
 void
 sha256(const void *data, size_t len, uint8_t sum[32])
 {
-	if (EVP_Digest(data, len, sum, NULL, EVP_sha256(), NULL) != 1)
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	if (pthread_once(&once, fetch_md) != 0 ||
+	    EVP_Digest(data, len, sum, NULL, md_sha256, NULL) != 1)
 		abort();
 }
 
