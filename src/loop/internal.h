@@ -2,6 +2,8 @@
 #ifndef LOOP_INTERNAL_H
 #define LOOP_INTERNAL_H
 
+#include <sys/resource.h>
+
 #include "reeld/loop.h"
 
 #define SLOW_TURN_NS (50 * 1000000LL)
@@ -25,6 +27,7 @@ struct loop {
 	int depth;
 	int64_t turn_start_ns, call_start_ns, call_worst_ns;
 	const char *call_what, *call_worst_what;
+	struct rusage turn_usage; /* of the thread when the turn began */
 	struct loop_stats stats;
 	struct loop_timer lag_timer;
 	int64_t lag_due_ns;

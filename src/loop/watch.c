@@ -2,11 +2,32 @@
  * watch.c - the watchdog: how long each turn took and which callback was the
  * longest in it.  Callbacks may nest (a library calls back from inside ours);
  * only the outermost is measured.
+ *
+ * A turn may be slow because it worked too long (cpu_ms is near turn_ms),
+ * because it waited for something, which nothing in the loop may do (waits),
+ * or because the machine ran somebody else (neither).
  */
 #define LOG_MODULE "loop"
 #include "loop/internal.h"
+
+#include <string.h>
+
 #include "reeld/clock.h"
 #include "reeld/log.h"
+
+static void
+usage(struct rusage *out)
+{
+	if (getrusage(RUSAGE_THREAD, out) != 0)
+		memset(out, 0, sizeof *out); /* never on Linux */
+}
+
+static int64_t
+cpu_ms(const struct rusage *u)
+{
+	return (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000 +
+	    (u->ru_utime.tv_usec + u->ru_stime.tv_usec) / 1000;
+}
 
 void
 loop_enter(struct loop *loop, const char *what)
@@ -19,6 +40,7 @@ loop_enter(struct loop *loop, const char *what)
 		loop->in_turn = true;
 		loop->turn_start_ns = loop->call_start_ns;
 		loop->call_worst_ns = 0;
+		usage(&loop->turn_usage);
 	}
 }
 
@@ -79,6 +101,7 @@ loop_watch_lag(struct loop *loop)
 void
 watch_turn_end(struct loop *loop)
 {
+	struct rusage now;
 	int64_t took;
 
 	if (!loop->in_turn)
@@ -94,8 +117,12 @@ watch_turn_end(struct loop *loop)
 	if (took < SLOW_TURN_NS)
 		return;
 	loop->stats.slow_turns++;
-	log_warn("turn_ms=%lld longest=%s longest_ms=%lld msg=\"slow turn\"",
-	    (long long)(took / 1000000), loop->call_worst_what,
+	usage(&now);
+	log_warn("turn_ms=%lld cpu_ms=%lld waits=%ld longest=%s "
+		 "longest_ms=%lld msg=\"slow turn\"",
+	    (long long)(took / 1000000),
+	    (long long)(cpu_ms(&now) - cpu_ms(&loop->turn_usage)),
+	    now.ru_nvcsw - loop->turn_usage.ru_nvcsw, loop->call_worst_what,
 	    (long long)(loop->call_worst_ns / 1000000));
 }
 
