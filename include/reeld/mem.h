@@ -53,6 +53,9 @@ bool str_eq(const char *a, const char *b);
 /* Whole text is a decimal in [min, max], no sign tricks, no spaces. */
 bool
 str_to_i64(const char *text, int64_t min, int64_t max, int64_t *out) REELD_MUST;
+/* Writes a number and a NUL (at most 21 bytes; base 10 or 16) and returns the
+ * place of the NUL: for what every request formats. */
+char *str_put_u64(char *at, uint64_t value, unsigned base);
 bool utf8_valid(const char *text, size_t len);
 /* Number of code points; len in bytes. */
 size_t utf8_count(const char *text, size_t len);

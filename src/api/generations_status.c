@@ -28,13 +28,20 @@ struct poll {
 static bool
 is_over(const char *body, size_t len)
 {
-	static const char *const over[] = {"\"status\":\"completed\"",
-	    "\"status\":\"failed\"", "\"status\":\"cancelled\""};
-
+	static const char name[] = "\"status\":\"";
+	static const char *const over[] = {
+	    "completed\"", "failed\"", "cancelled\""};
 	/* Quotes inside texts are escaped: only the member can match. */
-	for (size_t i = 0; i < nitems(over); i++)
-		if (memmem(body, len, over[i], strlen(over[i])) != NULL)
+	const char *at = memmem(body, len, name, sizeof name - 1);
+	const char *value = at != NULL ? at + sizeof name - 1 : body + len;
+	size_t left = (size_t)(body + len - value);
+
+	for (size_t i = 0; i < nitems(over); i++) {
+		size_t n = strlen(over[i]);
+
+		if (n <= left && memcmp(value, over[i], n) == 0)
 			return true;
+	}
 	return false;
 }
 

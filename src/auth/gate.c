@@ -56,14 +56,15 @@ static void
 limit_headers(struct http_call *call, const struct limit_rate *rate,
     const struct limit_result *result)
 {
-	char text[96];
-	int64_t window_s = rate->burst * rate->interval_ns / 1000000000;
+	char text[96], *at = text;
 
-	snprintf(text, sizeof text, "\"%s\";q=%lld;w=%lld", rate->name,
-	    (long long)rate->burst, (long long)(window_s > 0 ? window_s : 1));
-	http_reply_header(call, "RateLimit-Policy", text);
-	snprintf(text, sizeof text, "\"%s\";r=%lld;t=%lld", rate->name,
-	    (long long)result->remaining, (long long)result->reset_s);
+	http_reply_header(call, "RateLimit-Policy", rate->policy);
+	*at++ = '"';
+	at = stpcpy(at, rate->name);
+	at = stpcpy(at, "\";r=");
+	at = str_put_u64(at, (uint64_t)result->remaining, 10);
+	at = stpcpy(at, ";t=");
+	str_put_u64(at, (uint64_t)result->reset_s, 10);
 	http_reply_header(call, "RateLimit", text);
 }
 

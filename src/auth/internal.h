@@ -27,6 +27,7 @@ struct limit_rate {
 	const char *name;    /* in the headers */
 	int64_t interval_ns; /* one request per this, in the long run */
 	int64_t burst;	     /* this many at once */
+	char policy[80];     /* RateLimit-Policy */
 };
 struct limit_rate
 limit_rate_of(const char *name, int64_t count, int64_t per_s, int64_t burst);

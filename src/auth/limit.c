@@ -43,9 +43,14 @@ limit_table_free(struct limit_table *table)
 struct limit_rate
 limit_rate_of(const char *name, int64_t count, int64_t per_s, int64_t burst)
 {
-	return (struct limit_rate){.name = name,
+	struct limit_rate rate = {.name = name,
 	    .interval_ns = per_s * INT64_C(1000000000) / count,
 	    .burst = burst > 0 ? burst : 1};
+	int64_t window_s = rate.burst * rate.interval_ns / 1000000000;
+
+	snprintf(rate.policy, sizeof rate.policy, "\"%s\";q=%lld;w=%lld", name,
+	    (long long)rate.burst, (long long)(window_s > 0 ? window_s : 1));
+	return rate;
 }
 
 /* FNV-1a from a secret start, then mixed: nobody outside can aim at a row. */

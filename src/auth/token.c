@@ -97,8 +97,7 @@ api_key_parse(const char *text, struct api_key *out)
 	    text[start + API_KEY_ID_LEN] != '_')
 		return false;
 	for (size_t i = start; i < API_KEY_LEN; i++) {
-		if (i != start + API_KEY_ID_LEN &&
-		    !is_base62(text[i]))
+		if (i != start + API_KEY_ID_LEN && !is_base62(text[i]))
 			return false;
 	}
 	checksum(text, API_KEY_LEN - 6, sum);

@@ -60,6 +60,21 @@ str_to_i64(const char *text, int64_t min, int64_t max, int64_t *out)
 	return true;
 }
 
+char *
+str_put_u64(char *at, uint64_t value, unsigned base)
+{
+	char digits[20];
+	size_t n = 0;
+
+	do
+		digits[n++] = "0123456789abcdef"[value % base];
+	while ((value /= base) > 0);
+	while (n > 0)
+		*at++ = digits[--n];
+	*at = '\0';
+	return at;
+}
+
 /* Length of the sequence at p, or 0 when it is not valid UTF-8. */
 static size_t
 sequence(const unsigned char *p, size_t len)

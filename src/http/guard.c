@@ -30,49 +30,71 @@ http_method_parse(const char *text, enum http_method *out)
 	return false;
 }
 
+/* What each byte may be part of. */
+enum {
+	IN_TOKEN = 1 << 0,
+	IN_VALUE = 1 << 1,
+	IN_TARGET = 1 << 2,
+	IN_HOST = 1 << 3,
+	VISIBLE = IN_VALUE | IN_TARGET,
+	MARK = VISIBLE | IN_TOKEN, /* !$%&'*+^`|~ */
+	WORD = MARK | IN_HOST	   /* letters, digits, . - _ */
+};
+
+static const uint8_t classes[256] = {
+    ['\t'] = IN_VALUE,
+    [' '] = IN_VALUE,
+    ['!'] = MARK,
+    ['"'] = VISIBLE,
+    ['#'] = IN_VALUE | IN_TOKEN,
+    ['$' ... '\''] = MARK,
+    ['(' ... ')'] = VISIBLE,
+    ['*' ... '+'] = MARK,
+    [','] = VISIBLE,
+    ['-' ... '.'] = WORD,
+    ['/'] = VISIBLE,
+    ['0' ... '9'] = WORD,
+    [':'] = VISIBLE | IN_HOST,
+    [';' ... '@'] = VISIBLE,
+    ['A' ... 'Z'] = WORD,
+    ['['] = VISIBLE | IN_HOST,
+    ['\\'] = IN_VALUE,
+    [']'] = VISIBLE | IN_HOST,
+    ['^'] = MARK,
+    ['_'] = WORD,
+    ['`'] = MARK,
+    ['a' ... 'z'] = WORD,
+    ['{'] = VISIBLE,
+    ['|'] = MARK,
+    ['}'] = VISIBLE,
+    ['~'] = MARK,
+    [0x80 ... 0xff] = IN_VALUE,
+};
+
+static bool
+all_in(const char *text, size_t len, unsigned class)
+{
+	for (size_t i = 0; i < len; i++)
+		class &= classes[(unsigned char)text[i]];
+	return class != 0;
+}
+
 static bool
 is_token(const char *text, size_t len)
 {
-	static const char others[] = "!#$%&'*+-.^_`|~";
-
-	if (len == 0)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i];
-
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		    (c >= '0' && c <= '9'))
-			continue;
-		if (c == '\0' || strchr(others, c) == NULL)
-			return false;
-	}
-	return true;
+	return len > 0 && all_in(text, len, IN_TOKEN);
 }
 
 static bool
 value_ok(const char *text, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = text[i];
-
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return true;
+	return all_in(text, len, IN_VALUE);
 }
 
 static bool
 target_ok(const char *text, size_t len)
 {
-	if (len == 0 || text[0] != '/')
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = text[i];
-
-		if (c <= 0x20 || c >= 0x7f || c == '#' || c == '\\')
-			return false;
-	}
-	return true;
+	return len > 0 && text[0] == '/' && all_in(text, len, IN_TARGET);
 }
 
 static bool
@@ -86,17 +108,7 @@ named(const struct guard_field *field, const char *name)
 static bool
 host_ok(const char *text, size_t len)
 {
-	if (len == 0 || len > 255)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i];
-
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			(c >= '0' && c <= '9') || c == '.' || c == '-' ||
-			c == '_' || c == ':' || c == '[' || c == ']'))
-			return false;
-	}
-	return true;
+	return len > 0 && len <= 255 && all_in(text, len, IN_HOST);
 }
 
 static bool

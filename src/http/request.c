@@ -198,6 +198,14 @@ http_is_https(const struct http_call *call)
 	return cidr_match(server->trusted, server->n_trusted, peer);
 }
 
+static void
+request_id_make(struct http_server *server, char *at)
+{
+	at = stpcpy(at, server->id_prefix);
+	*at++ = '-';
+	str_put_u64(at, ++server->id_next, 16);
+}
+
 const char *
 http_request_id(const struct http_call *call)
 {
@@ -210,9 +218,7 @@ http_request_id(const struct http_call *call)
 	if (given != NULL && request_id_valid(given))
 		str_copy(self->request_id, sizeof self->request_id, given);
 	else
-		snprintf(self->request_id, sizeof self->request_id, "%s-%llx",
-		    call->server->id_prefix,
-		    (unsigned long long)++call->server->id_next);
+		request_id_make(call->server, self->request_id);
 	return self->request_id;
 }
 

@@ -123,7 +123,8 @@ find(const struct node *node, const struct url *url, int i,
 	if (i == url->n_segments)
 		return pick(node->route, method, allow);
 	for (const struct node *c = node->children; c != NULL; c = c->next) {
-		if (strcmp(c->text, url->segment[i]) != 0)
+		if (c->text[0] != url->segment[i][0] ||
+		    strcmp(c->text, url->segment[i]) != 0)
 			continue;
 		if ((found = find(c, url, i + 1, method, allow)) != 0)
 			return found;

@@ -20,9 +20,11 @@ hex_value(char c)
 	return -1;
 }
 
-bool
-url_decode(const char *src, size_t len, bool plus_is_space, char *dst)
+/* The decoded length; -1: refused. */
+static ssize_t
+decode(const char *src, size_t len, bool plus_is_space, char *dst)
 {
+	unsigned char seen = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
@@ -34,18 +36,25 @@ url_decode(const char *src, size_t len, bool plus_is_space, char *dst)
 			if (i + 2 >= len ||
 			    (high = hex_value(src[i + 1])) < 0 ||
 			    (low = hex_value(src[i + 2])) < 0)
-				return false;
+				return -1;
 			c = high << 4 | low;
 			i += 2;
 		} else if (c == '+' && plus_is_space) {
 			c = ' ';
 		}
 		if (c < 0x20 || c == 0x7f)
-			return false;
+			return -1;
 		dst[n++] = c;
+		seen |= c;
 	}
 	dst[n] = '\0';
-	return utf8_valid(dst, n);
+	return seen < 0x80 || utf8_valid(dst, n) ? (ssize_t)n : -1;
+}
+
+bool
+url_decode(const char *src, size_t len, bool plus_is_space, char *dst)
+{
+	return decode(src, len, plus_is_space, dst) >= 0;
 }
 
 /* One segment: decoded into *memory, refused when it could mean a path. */
@@ -54,15 +63,17 @@ add_segment(
     struct url *out, const char *raw, size_t len, char **memory, bool last)
 {
 	char *text = *memory;
+	ssize_t n;
 
-	if (out->n_segments == MAX_SEGMENTS || (len == 0 && !last))
+	if (out->n_segments == MAX_SEGMENTS || (len == 0 && !last) ||
+	    (n = decode(raw, len, false, text)) < 0 ||
+	    memchr(text, '/', (size_t)n) != NULL ||
+	    memchr(text, '\\', (size_t)n) != NULL)
 		return false;
-	if (!url_decode(raw, len, false, text) || strchr(text, '/') != NULL ||
-	    strchr(text, '\\') != NULL || strcmp(text, ".") == 0 ||
-	    strcmp(text, "..") == 0)
+	if (text[0] == '.' && (n == 1 || (n == 2 && text[1] == '.')))
 		return false;
 	out->segment[out->n_segments++] = text;
-	*memory += strlen(text) + 1;
+	*memory += n + 1;
 	return true;
 }
 
@@ -128,8 +139,9 @@ url_parse(const char *target, size_t len, char *memory, struct url *out,
 			    "The path is not valid.");
 		*walk++ = '/';
 		out->rest[out->n_segments - 1] = walk;
-		memcpy(walk, segment, strlen(segment));
-		walk += strlen(segment);
+		/* with its NUL, which the next one overwrites */
+		memcpy(walk, segment, (size_t)(memory - segment));
+		walk += memory - segment - 1;
 		if (slash == NULL)
 			break;
 		at = slash + 1;
