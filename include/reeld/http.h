@@ -200,8 +200,9 @@ void http_on_gone(struct http_call *call, loop_fn *fn, void *arg);
 
 /* ---- the reply: exactly one of these ---- */
 
-/* Adds a header to the coming reply (copies).  At most 24.  Values with
- * control characters are programming mistakes. */
+/* Adds a header to the coming reply (copies the value; the name is a
+ * literal).  At most 24.  Values with control characters are programming
+ * mistakes. */
 void
 http_reply_header(struct http_call *call, const char *name, const char *value);
 /* Sets the entity tag (unquoted text) of the coming reply: a matching

@@ -86,12 +86,14 @@ call_reset(struct http_call *call)
 	call->identity = NULL;
 	body_fini(call);
 	stream_end(call);
-	if (call->response != NULL)
+	if (call->response != NULL && call->mould == NULL)
 		MHD_destroy_response(call->response);
 	call->response = NULL;
-	for (int i = 0; i < call->n_extra; i++)
-		free(call->extra[i]);
+	mould_give(&call->mould);
 	call->n_extra = 0;
+	if (call->extra_text.cap > KEEP_EXTRA_TEXT)
+		buf_fini(&call->extra_text);
+	buf_reset(&call->extra_text);
 	call->n_args = 0;
 	call->route = NULL;
 	call->gone = NULL;
@@ -108,6 +110,15 @@ call_reset(struct http_call *call)
 		call->server->stats.calls--;
 		server_check_drained(call->server);
 	}
+}
+
+void
+call_fini(struct http_call *call)
+{
+	call_reset(call);
+	buf_fini(&call->extra_text);
+	free(call->target);
+	free(call->url_memory);
 }
 
 /* The request line is in: this is the only sight of the raw target. */
@@ -318,7 +329,8 @@ queue(struct http_call *call)
 	if (call->phase != CALL_STREAM)
 		call_enter(call, CALL_REPLY);
 	ok = MHD_queue_response(call->mhd, call->status, response);
-	MHD_destroy_response(response);
+	if (call->mould == NULL)
+		MHD_destroy_response(response);
 	return ok;
 }
 

@@ -19,6 +19,9 @@ enum {
 	MAX_ARGS = 8,
 	MAX_QUERY = 32,
 	MAX_EXTRA = 24,
+	MAX_EXTRA_TEXT = 64 * 1024,
+	KEEP_EXTRA_TEXT = 1024, /* of an idle connection */
+	MAX_REPLY_HEADERS = MAX_EXTRA + 16,
 	MAX_PARTS = 32,
 	MAX_FIELD = 64 * 1024,
 	MAX_DISCARD = 256 * 1024,
@@ -142,6 +145,25 @@ bool multipart_feed(struct multipart *parser, const char *data, size_t len,
     struct err *err) REELD_MUST;
 bool multipart_end(struct multipart *parser, struct err *err) REELD_MUST;
 
+/* ---- mould.c: responses used again ---- */
+
+enum { MOULDS = 32, MOULD_BYTES = 512, MOULD_VALUE = 128 };
+struct reply_header {
+	const char *name, *value; /* name: a literal */
+};
+struct reply_headers {
+	struct reply_header list[MAX_REPLY_HEADERS];
+	size_t n;
+};
+struct mould;
+/* A mould with these headers and a copy of data, until mould_give(); NULL:
+ * make a response of your own. */
+struct mould *mould_take(struct mould **table,
+    const struct reply_headers *headers, const void *data, size_t len);
+struct MHD_Response *mould_response(const struct mould *mould);
+void mould_give(struct mould **slot); /* NULL is fine */
+void moulds_free(struct mould **table);
+
 /* ---- the server and its calls ---- */
 
 enum call_phase {
@@ -157,6 +179,7 @@ enum call_phase {
 	CALL_DEAD      /* the connection must end */
 };
 
+struct mould;
 struct stream;
 struct uploads;
 struct site;
@@ -204,11 +227,16 @@ struct http_call {
 	struct err body_err;
 
 	/* reply */
-	struct MHD_Response *response;
+	struct MHD_Response *response; /* ours to destroy, or the mould's */
+	struct mould *mould;
 	int status;
-	char *extra[MAX_EXTRA * 2];
+	struct {
+		const char *name;
+		size_t value; /* where it is in extra_text */
+	} extra[MAX_EXTRA];
 	int n_extra;
-	char etag[80];
+	struct buf extra_text;
+	char etag[80], quoted[80 + 2];
 	char cache[80];
 	struct stream *stream;
 	loop_fn *gone;
@@ -234,6 +262,7 @@ struct http_server {
 	char id_prefix[20];
 	uint64_t id_next;
 	struct call_list list;
+	struct mould *moulds[MOULDS];
 	struct http_stats stats;
 	struct http_route_stats *route_stats;
 	bool draining, freeing;
@@ -261,6 +290,7 @@ void call_answered(struct http_call *call);
 /* Runs the gone callback if it is armed. */
 void call_fire_gone(struct http_call *call);
 void call_reset(struct http_call *call);
+void call_fini(struct http_call *call);
 
 /* body.c */
 bool body_begin(struct http_call *call, struct err *err) REELD_MUST;

@@ -12,11 +12,10 @@
 #include "reeld/json.h"
 
 static void
-put(struct MHD_Response *response, const char *name, const char *value)
+put(struct reply_headers *headers, const char *name, const char *value)
 {
-	/* It refuses only what is not a header: our mistake, if it does. */
-	if (MHD_add_response_header(response, name, value) != MHD_YES)
-		assert(!"bad reply header");
+	assert(headers->n < MAX_REPLY_HEADERS);
+	headers->list[headers->n++] = (struct reply_header){name, value};
 }
 
 /* Whole-word search in a list separated by commas and blanks. */
@@ -38,92 +37,138 @@ list_has(const char *list, const char *word)
 }
 
 static bool
-put_cors(struct http_call *call, struct MHD_Response *response)
+put_cors(struct http_call *call, struct reply_headers *headers)
 {
 	const char *allowed = call->server->opts.cors_origins;
 	const char *origin;
 
 	if (allowed == NULL || allowed[0] == '\0')
 		return false;
-	put(response, "Vary", "Origin");
+	put(headers, "Vary", "Origin");
 	origin = http_header(call, "Origin");
 	if (origin == NULL || !list_has(allowed, origin))
 		return false;
-	put(response, "Access-Control-Allow-Origin", origin);
-	put(response, "Access-Control-Expose-Headers",
+	put(headers, "Access-Control-Allow-Origin", origin);
+	put(headers, "Access-Control-Expose-Headers",
 	    "ETag, Location, Retry-After, X-Request-Id, Idempotent-Replayed");
 	return true;
 }
 
 static void
 put_security(
-    struct http_call *call, struct MHD_Response *response, enum reply_look look)
+    struct http_call *call, struct reply_headers *headers, enum reply_look look)
 {
-	put(response, "X-Content-Type-Options", "nosniff");
-	put(response, "Referrer-Policy", "strict-origin-when-cross-origin");
-	put(response, "Cross-Origin-Resource-Policy", "same-origin");
+	put(headers, "X-Content-Type-Options", "nosniff");
+	put(headers, "Referrer-Policy", "strict-origin-when-cross-origin");
+	put(headers, "Cross-Origin-Resource-Policy", "same-origin");
 	switch (look) {
 	case LOOK_PAGE:
-		put(response, "Content-Security-Policy",
-		    call->server->csp_page);
-		put(response, "Cross-Origin-Opener-Policy", "same-origin");
-		put(response, "Permissions-Policy",
+		put(headers, "Content-Security-Policy", call->server->csp_page);
+		put(headers, "Cross-Origin-Opener-Policy", "same-origin");
+		put(headers, "Permissions-Policy",
 		    "camera=(), microphone=(), geolocation=(), payment=(), "
 		    "usb=()");
-		put(response, "X-Frame-Options", "DENY");
+		put(headers, "X-Frame-Options", "DENY");
 		break;
 	case LOOK_SANDBOX:
-		put(response, "Content-Security-Policy",
+		put(headers, "Content-Security-Policy",
 		    "sandbox; default-src 'none'; media-src 'self'; "
 		    "style-src 'unsafe-inline'");
 		break;
 	case LOOK_API:
 	case LOOK_FILE:
-		put(response, "Content-Security-Policy",
+		put(headers, "Content-Security-Policy",
 		    "default-src 'none'; frame-ancestors 'none'");
 		break;
 	}
 	if (call->server->opts.tls_in_front)
-		put(response, "Strict-Transport-Security",
+		put(headers, "Strict-Transport-Security",
 		    "max-age=31536000; includeSubDomains");
 }
 
-void
-reply_take(struct http_call *call, int status, struct MHD_Response *response,
-    const char *type, enum reply_look look)
+/* Every header of the reply; the values last until the call is reset. */
+static void
+collect(struct http_call *call, const char *type, enum reply_look look,
+    struct reply_headers *headers)
+{
+	headers->n = 0;
+	if (type != NULL)
+		put(headers, "Content-Type", type);
+	put(headers, "Cache-Control",
+	    call->cache[0] != '\0' ? call->cache : "private, no-store");
+	put(headers, "X-Request-Id", http_request_id(call));
+	if (call->etag[0] != '\0') {
+		char *at = call->quoted;
+
+		*at++ = '"';
+		at = stpcpy(at, call->etag);
+		*at++ = '"';
+		*at = '\0';
+		put(headers, "ETag", call->quoted);
+	}
+	put_security(call, headers, look);
+	put_cors(call, headers);
+	for (int i = 0; i < call->n_extra; i++)
+		put(headers, call->extra[i].name,
+		    call->extra_text.data + call->extra[i].value);
+	if (call->close || call->server->draining)
+		put(headers, "Connection", "close");
+}
+
+static void
+take(struct http_call *call, int status, struct MHD_Response *response)
 {
 	assert(call->response == NULL && call->status == 0); /* once */
 	assert(response != NULL);
 	call->gone = NULL;
 	call->response = response;
 	call->status = status;
-	if (type != NULL)
-		put(response, "Content-Type", type);
-	put(response, "Cache-Control",
-	    call->cache[0] != '\0' ? call->cache : "private, no-store");
-	put(response, "X-Request-Id", http_request_id(call));
-	if (call->etag[0] != '\0') {
-		char quoted[sizeof call->etag + 2];
-
-		snprintf(quoted, sizeof quoted, "\"%s\"", call->etag);
-		put(response, "ETag", quoted);
-	}
-	put_security(call, response, look);
-	put_cors(call, response);
-	for (int i = 0; i < call->n_extra; i += 2)
-		put(response, call->extra[i], call->extra[i + 1]);
-	if (call->close || call->server->draining)
-		put(response, "Connection", "close");
 	call_answered(call);
+}
+
+void
+reply_take(struct http_call *call, int status, struct MHD_Response *response,
+    const char *type, enum reply_look look)
+{
+	struct reply_headers headers;
+
+	collect(call, type, look, &headers);
+	for (size_t i = 0; i < headers.n; i++) {
+		/* It refuses only what is not a header: our mistake. */
+		if (MHD_add_response_header(response, headers.list[i].name,
+			headers.list[i].value) != MHD_YES)
+			assert(!"bad reply header");
+	}
+	take(call, status, response);
+}
+
+/* What clients ask for again and again, small and with a tag, is cast.  No
+ * other reply: a mould remembers what it held. */
+static bool
+reply_cast(struct http_call *call, int status, const char *type,
+    const void *data, size_t len)
+{
+	struct reply_headers headers;
+
+	if (call->etag[0] == '\0' || call->close || call->server->draining)
+		return false;
+	collect(call, type, LOOK_API, &headers);
+	call->mould = mould_take(call->server->moulds, &headers, data, len);
+	if (call->mould == NULL)
+		return false;
+	take(call, status, mould_response(call->mould));
+	return true;
 }
 
 void
 http_reply_header(struct http_call *call, const char *name, const char *value)
 {
-	assert(call->n_extra + 2 <= MAX_EXTRA * 2);
+	assert(call->n_extra < MAX_EXTRA);
 	assert(call->status == 0);
-	call->extra[call->n_extra++] = xstrdup(name);
-	call->extra[call->n_extra++] = xstrdup(value);
+	call->extra[call->n_extra].name = name;
+	call->extra[call->n_extra++].value = call->extra_text.len;
+	buf_add(&call->extra_text, value, strlen(value) + 1);
+	assert(buf_ok(&call->extra_text));
 }
 
 void
@@ -155,7 +200,8 @@ not_modified(struct http_call *call, int status)
 	    (call->head.method != HTTP_GET && call->head.method != HTTP_HEAD) ||
 	    !etag_matches(http_header(call, "If-None-Match"), call->etag))
 		return false;
-	reply_take(call, 304, empty(), NULL, LOOK_API);
+	if (!reply_cast(call, 304, NULL, "", 0))
+		reply_take(call, 304, empty(), NULL, LOOK_API);
 	return true;
 }
 
@@ -198,7 +244,8 @@ void
 http_reply_bytes(struct http_call *call, int status, const char *type,
     const void *data, size_t len)
 {
-	if (!not_modified(call, status))
+	if (!not_modified(call, status) &&
+	    !reply_cast(call, status, type, data, len))
 		reply_buffer(
 		    call, status, type, data, len, MHD_RESPMEM_MUST_COPY);
 }

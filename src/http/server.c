@@ -113,6 +113,7 @@ on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 		call = xcalloc(1, sizeof *call);
 		call->server = server;
 		call->mhd = mhd;
+		buf_init(&call->extra_text, MAX_EXTRA_TEXT);
 		call->fd = MHD_get_connection_info(
 		    mhd, MHD_CONNECTION_INFO_CONNECTION_FD)
 			       ->connect_fd;
@@ -129,9 +130,7 @@ on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 	TAILQ_REMOVE(&server->list, call, link);
 	server->stats.connections--;
 	loop_io_free(&call->hangup);
-	call_reset(call);
-	free(call->target);
-	free(call->url_memory);
+	call_fini(call);
 	free(call);
 	*context = NULL;
 }
@@ -250,7 +249,9 @@ start_daemon(struct http_server *server, struct err *err)
 	    MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 	    (unsigned)server->opts.max_per_ip, MHD_OPTION_CONNECTION_TIMEOUT,
 	    (unsigned)server->opts.write_timeout_s,
-	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)24 * 1024,
+	    /* a head and what is read ahead; the library zeroes most
+	     * of it after each request */
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16 * 1024,
 	    MHD_OPTION_END);
 	if (server->daemon == NULL)
 		return err_set(err, ERR_INTERNAL, "http: can't start");
@@ -349,6 +350,7 @@ http_server_free(struct http_server *server)
 	else if (server->listen_fd >= 0)
 		close(server->listen_fd);
 	assert(TAILQ_EMPTY(&server->list));
+	moulds_free(server->moulds);
 	router_free(server->router);
 	site_free(server->site);
 	free(server->trusted);
