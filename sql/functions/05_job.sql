@@ -169,7 +169,11 @@ end $$;
 -- p_counts = it used up a try (429 does not). p_delay_ms null = the policy's.
 -- Outcomes: requeued; exhausted (tries used up, nothing written: fail it);
 -- cancelled (the user asked meanwhile: ended and refunded); gone (also when in
--- review: a person may have seen it; fail it instead).
+-- review: a person may have seen it; fail it instead; and when p_attempt was
+-- taken back before or the job has another one: this call arrives late, and
+-- the attempt under way may have been paid for). An attempt_start whose answer
+-- was lost may still be on its way too: its attempt is written as failed, so
+-- that it finds itself taken back.
 create function job_requeue(p_job uuid, p_owner uuid, p_attempt uuid,
 	p_delay_ms int, p_counts boolean, p_code text, p_message text)
 returns move_result language plpgsql as $$
@@ -179,7 +183,9 @@ declare
 begin
 	select * into j from jobs where id = p_job and owner = p_owner
 		and finished_at is null for update;
-	if not found or j.step <> 'submit' then
+	if not found or j.step <> 'submit' or j.attempt_id <> p_attempt
+		or exists (select from attempts where id = p_attempt
+			and status not in ('created', 'submitting', 'ambiguous')) then
 		return generation_unchanged('gone', null);
 	end if;
 	select * into g from generations where id = j.generation_id for update;
@@ -195,6 +201,15 @@ begin
 		error_message = left(p_message, 2000) where id = p_attempt
 		and job_id = p_job
 		and status in ('created', 'submitting', 'ambiguous');
+	if not found and p_attempt is not null then
+		insert into attempts (id, generation_id, job_id, user_id, number,
+			route_id, provider, status, nonce, error_class, error_code,
+			finished_at)
+		select p_attempt, g.id, j.id, g.user_id, 1 + coalesce((select
+			max(number) from attempts where generation_id = g.id), 0),
+			g.route_id, g.provider, 'failed', p_attempt, 'not_sent', p_code,
+			now() on conflict (id) do nothing;
+	end if;
 	if g.status = 'cancelling' then
 		return generation_end(g.id, 'cancelled', 'cancelled', 'cancelled',
 			'Cancelled.', null, true, 0);
@@ -264,7 +279,8 @@ end $$;
 -- attempt_start: BEFORE a byte leaves for the provider. Writes the attempt as
 -- `submitting` with its nonce; the generation becomes processing and its
 -- provider deadline starts. p_request is already redacted.
--- Outcomes: started; gone (lost, or cancelled meanwhile).
+-- Outcomes: started; gone (lost, cancelled meanwhile, or taken back by a
+-- job_requeue that overtook it).
 create function attempt_start(p_job uuid, p_owner uuid, p_attempt uuid,
 	p_nonce uuid, p_token_hash bytea, p_account uuid, p_request jsonb,
 	p_cost_micro_usd bigint) returns move_result language plpgsql as $$
@@ -278,7 +294,8 @@ begin
 		return generation_unchanged('gone', null);
 	end if;
 	select * into g from generations where id = j.generation_id for update;
-	if g.status <> 'queued' then
+	if g.status <> 'queued'
+		or exists (select from attempts where id = p_attempt) then
 		return generation_unchanged('gone', null);
 	end if;
 	insert into attempts (id, generation_id, job_id, user_id, number, route_id,

@@ -1,0 +1,383 @@
+/*
+ * db_job.c - the engine's side of a job: claim, adopt, attempt, end.  owner
+ * is the fence: without it the answer is `gone` and nothing is written.
+ */
+#include "sim/db.h"
+
+/* Queued jobs in the order of the queue: (eligible_at, id). */
+static int
+next_queued(const struct db *db)
+{
+	int best = 0;
+
+	for (int i = 1; i <= db->n_gens; i++) {
+		const struct db_gen *g = &db->gens[i];
+
+		if (g->job == J_QUEUED && g->eligible_at <= db->now &&
+		    (best == 0 || g->eligible_at < db->gens[best].eligible_at))
+			best = i;
+	}
+	return best;
+}
+
+/* sql: job_claim() */
+enum db_outcome
+db_claim(struct db *db, const struct db_call *call)
+{
+	for (int n = 0, i; n < call->limit && (i = next_queued(db)) != 0; n++) {
+		struct db_gen *g = &db->gens[i];
+
+		g->job = J_RUNNING;
+		g->owner = call->owner;
+		g->crashes++;
+		if (g->started_at == 0)
+			g->started_at = db->now;
+		db_row(db, DB_ADOPTED, i);
+	}
+	return DB_ROWS;
+}
+
+static bool
+adoptable(const struct db *db, const struct db_gen *g, int64_t dead_ms)
+{
+	return (g->job == J_RUNNING || g->job == J_WAITING ||
+		   g->job == J_UNCERTAIN) &&
+	    (g->owner == 0 || instance_dead(db, g->owner, dead_ms));
+}
+
+/* sql: job_adopt(); rows by user, then job, as the function orders them */
+enum db_outcome
+db_adopt(struct db *db, const struct db_call *call)
+{
+	int page[MAX_GENS], n = 0;
+
+	if (instance_crashed(db, call->owner, call->delay_ms))
+		return DB_ROWS; /* it missed its own beats */
+	for (int i = call->after + 1; i <= db->n_gens && n < call->limit; i++)
+		if (adoptable(db, &db->gens[i], call->delay_ms))
+			page[n++] = i;
+	for (int user = 1; user <= db->n_users; user++)
+		for (int i = 0; i < n; i++) {
+			struct db_gen *g = &db->gens[page[i]];
+			bool crashed = g->owner != 0 &&
+			    instance_crashed(db, g->owner, call->delay_ms);
+
+			if (g->user != user)
+				continue;
+			if (crashed && g->crashes + 1 >= POISON_CRASHES) {
+				for (int k = 1; k <= db->n_attempts; k++) {
+					struct db_attempt *a = &db->attempts[k];
+
+					if (a->gen == page[i] &&
+					    a->status != A_SUCCEEDED &&
+					    a->status != A_CANCELLED)
+						a->status = A_FAILED;
+				}
+				db_end(db, page[i], G_FAILED);
+				db_row(db, DB_POISONED, page[i]);
+				continue;
+			}
+			g->owner = call->owner;
+			g->crashes += crashed;
+			db_row(db, DB_ADOPTED, page[i]);
+		}
+	return DB_ROWS;
+}
+
+/* sql: job_clean() of one job */
+enum db_outcome
+db_clean(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = &db->gens[call->gen];
+
+	if (call->gen >= 1 && call->gen <= db->n_gens &&
+	    g->owner == call->owner && g->crashes > 0) {
+		g->crashes = 0;
+		db->number = 1;
+	}
+	return DB_NUMBER;
+}
+
+/* sql: job_release(); gen 0 = all */
+enum db_outcome
+db_release(struct db *db, const struct db_call *call)
+{
+	for (int i = 1; i <= db->n_gens; i++) {
+		struct db_gen *g = &db->gens[i];
+
+		if (g->owner != call->owner ||
+		    (call->gen != 0 && call->gen != i))
+			continue;
+		g->owner = g->crashes = 0;
+		if (g->step == S_SUBMIT && g->job == J_RUNNING &&
+		    g->status == G_QUEUED)
+			g->job = J_QUEUED;
+		db->number++;
+	}
+	return DB_NUMBER;
+}
+
+static void
+add_attempt(struct db *db, const struct db_call *call)
+{
+	int number = 1;
+
+	for (int i = 1; i <= db->n_attempts; i++)
+		number += db->attempts[i].gen == call->gen;
+	db->attempts[call->attempt] =
+	    (struct db_attempt){.gen = call->gen, .number = number};
+	if (call->attempt > db->n_attempts)
+		db->n_attempts = call->attempt;
+}
+
+/* sql: job_requeue() */
+enum db_outcome
+db_requeue(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine(db, call->gen, call->owner);
+	struct db_attempt *a = &db->attempts[call->attempt];
+
+	if (g == NULL || g->step != S_SUBMIT)
+		return DB_GONE;
+	if (!db->faults.late_requeue && call->attempt != 0 &&
+	    ((g->attempt != 0 && g->attempt != call->attempt) ||
+		(a->gen != 0 && a->status != A_SUBMITTING &&
+		    a->status != A_AMBIGUOUS)))
+		return DB_GONE; /* it arrives late */
+	if (g->status != G_QUEUED && g->status != G_PROCESSING &&
+	    g->status != G_CANCELLING)
+		return DB_GONE;
+	if (g->status != G_CANCELLING && call->counts &&
+	    g->tries + 1 >= SUBMIT_TRIES)
+		return DB_EXHAUSTED;
+	if (call->attempt != 0 && a->gen == call->gen &&
+	    (a->status == A_SUBMITTING || a->status == A_AMBIGUOUS))
+		a->status = A_FAILED;
+	else if (call->attempt != 0 && a->gen == 0 && !db->faults.late_start) {
+		/* It may still be on its way. */
+		add_attempt(db, call);
+		a->status = A_FAILED;
+	}
+	if (g->status == G_CANCELLING) {
+		db_end(db, call->gen, G_CANCELLED);
+		return DB_CANCELLED;
+	}
+	g->job = J_QUEUED;
+	g->owner = g->crashes = g->attempt = 0;
+	g->tries += call->counts;
+	g->eligible_at = db->now + call->delay_ms;
+	if (g->status == G_QUEUED)
+		return DB_REQUEUED;
+	g->deadline_at =
+	    (g->started_at != 0 ? g->started_at : db->now) + db->rules.queue_ms;
+	db_move(db, call->gen, G_QUEUED);
+	db_event(db, call->gen);
+	return DB_REQUEUED;
+}
+
+/* sql: attempt_start(); the new attempt's id is the next one */
+enum db_outcome
+db_start(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine(db, call->gen, call->owner);
+
+	if (g == NULL || g->job != J_RUNNING || g->step != S_SUBMIT ||
+	    g->status != G_QUEUED || db->attempts[call->attempt].gen != 0)
+		return DB_GONE;
+	add_attempt(db, call);
+	g->attempt = call->attempt;
+	g->deadline_at = db->now + g->deadline_ms;
+	db_move(db, call->gen, G_PROCESSING);
+	db_event(db, call->gen);
+	return DB_STARTED;
+}
+
+/* sql: attempt_submitted() */
+enum db_outcome
+db_submitted(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine_by_attempt(db, call->attempt, call->owner);
+	struct db_attempt *a = &db->attempts[call->attempt];
+	bool review;
+
+	if (g == NULL || g->step != S_SUBMIT)
+		return DB_GONE;
+	if (g->status != G_PROCESSING && g->status != G_CANCELLING &&
+	    g->status != G_REVIEW)
+		return DB_GONE;
+	review = g->status == G_REVIEW;
+	if (review)
+		db_leave_review(db, a->gen);
+	a->status = A_SUBMITTED;
+	a->provider_id = call->provider_id;
+	g->job = J_WAITING;
+	g->step = S_POLL;
+	g->tries = g->crashes = 0;
+	if (review)
+		g->deadline_at = db->now + g->deadline_ms;
+	db_move(db, a->gen, review ? G_PROCESSING : g->status);
+	db_event(db, a->gen);
+	return g->status == G_CANCELLING ? DB_CANCELLING : DB_SUBMITTED;
+}
+
+/* sql: attempt_uncertain() */
+enum db_outcome
+db_uncertain(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine_by_attempt(db, call->attempt, call->owner);
+	struct db_attempt *a = &db->attempts[call->attempt];
+	struct db_call review = {
+	    .fn = FN_REVIEW, .gen = a->gen, .owner = call->owner};
+
+	if (g == NULL || g->step != S_SUBMIT ||
+	    (a->status != A_SUBMITTING && a->status != A_AMBIGUOUS))
+		return DB_GONE;
+	a->status = A_AMBIGUOUS;
+	g->job = J_UNCERTAIN;
+	g->crashes = 0;
+	g->eligible_at = db->now + call->delay_ms;
+	return call->delay_ms > 0 ? DB_UNCERTAIN : db_review(db, &review);
+}
+
+/* sql: attempt_late() */
+enum db_outcome
+db_late(struct db *db, const struct db_call *call)
+{
+	struct db_attempt *a = &db->attempts[call->attempt];
+
+	if (call->attempt < 1 || call->attempt > db->n_attempts || a->gen == 0)
+		return DB_NOT_FOUND;
+	if (!gen_ended(db->gens[a->gen].status))
+		return DB_NOT_LATE;
+	a->late = true;
+	return DB_STORED;
+}
+
+/* sql: generation_finalizing() */
+enum db_outcome
+db_finalizing(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine(db, call->gen, call->owner);
+
+	if (g == NULL || (g->step != S_SUBMIT && g->step != S_POLL))
+		return DB_GONE;
+	if (g->status != G_PROCESSING && g->status != G_CANCELLING &&
+	    g->status != G_REVIEW)
+		return DB_GONE;
+	if (g->status == G_REVIEW)
+		db_leave_review(db, call->gen);
+	if (g->attempt != 0) {
+		db->attempts[g->attempt].status = A_SUCCEEDED;
+		db->attempts[g->attempt].has_url = true;
+	}
+	g->job = J_RUNNING;
+	g->step = S_DOWNLOAD;
+	g->tries = g->crashes = 0;
+	g->deadline_at =
+	    db->now + (g->deadline_ms > 3600000 ? g->deadline_ms : 3600000);
+	db_move(db, call->gen, G_FINALIZING);
+	db_event(db, call->gen);
+	return DB_FINALIZING;
+}
+
+/* sql: generation_result_url() */
+enum db_outcome
+db_result_url(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine(db, call->gen, call->owner);
+
+	if (g == NULL)
+		return DB_GONE;
+	if (g->attempt != 0)
+		db->attempts[g->attempt].has_url = true;
+	return DB_OK;
+}
+
+/* sql: generation_finish() with no files; amount is the settlement */
+enum db_outcome
+db_finish(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine(db, call->gen, call->owner);
+	int64_t due;
+
+	if (g == NULL)
+		return DB_GONE;
+	if (g->status != G_PROCESSING && g->status != G_FINALIZING &&
+	    g->status != G_CANCELLING && g->status != G_REVIEW)
+		return DB_GONE;
+	if (g->status == G_REVIEW)
+		db_leave_review(db, call->gen);
+	g->job = J_SUCCEEDED;
+	g->owner = g->crashes = 0;
+	g->finished_at = db->now;
+	if (g->attempt != 0)
+		db->attempts[g->attempt].status = A_SUCCEEDED;
+	g->deadline_at = 0;
+	db_move(db, call->gen, G_COMPLETED);
+	due = call->amount < 0 || call->amount > g->credits ? g->credits
+							    : call->amount;
+	g->charge = due < g->credits ? C_PARTIAL : C_SETTLED;
+	g->settled = due;
+	g->refunded = g->credits - due;
+	db_give_back(db, call->gen, g->refunded, E_SETTLE);
+	db_promote(db, g->user);
+	db_event(db, call->gen);
+	return DB_COMPLETED;
+}
+
+/* sql: generation_fail() with no fee */
+enum db_outcome
+db_fail(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine(db, call->gen, call->owner);
+
+	if (g == NULL && db->faults.refund_twice && call->gen >= 1)
+		g = &db->gens[call->gen];
+	if (g == NULL)
+		return DB_GONE;
+	if (g->attempt != 0 && db->attempts[g->attempt].status != A_SUCCEEDED)
+		db->attempts[g->attempt].status = A_FAILED;
+	db_end(db, call->gen, G_FAILED);
+	return DB_FAILED;
+}
+
+/* sql: generation_cancelled() with no fee */
+enum db_outcome
+db_cancelled(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine(db, call->gen, call->owner);
+	struct db_attempt *a;
+
+	if (g == NULL)
+		return DB_GONE;
+	if (g->cancel_at == 0)
+		return DB_NOT_ASKED;
+	if (g->status == G_FINALIZING)
+		return DB_GONE;
+	a = &db->attempts[g->attempt];
+	if (g->attempt != 0 && a->status != A_SUCCEEDED &&
+	    a->status != A_FAILED)
+		a->status = A_CANCELLED;
+	db_end(db, call->gen, G_CANCELLED);
+	return DB_CANCELLED;
+}
+
+/* sql: generation_review() */
+enum db_outcome
+db_review(struct db *db, const struct db_call *call)
+{
+	struct db_gen *g = db_mine(db, call->gen, call->owner);
+
+	if (g == NULL)
+		return DB_GONE;
+	if (g->status != G_QUEUED && g->status != G_PROCESSING &&
+	    g->status != G_FINALIZING && g->status != G_CANCELLING)
+		return DB_GONE;
+	db_move(db, call->gen, G_REVIEW);
+	g->review_at = db->now;
+	if (g->charge == C_CHARGED)
+		g->charge = C_REVIEW;
+	db_promote(db, g->user);
+	db_event(db, call->gen);
+	return DB_REVIEW;
+}
