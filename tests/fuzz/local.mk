@@ -9,8 +9,11 @@ FUZZ_TARGETS = \
 	tests/fuzz/fuzz_multipart \
 	tests/fuzz/fuzz_json \
 	tests/fuzz/fuzz_spec \
+	tests/fuzz/fuzz_comfyui \
+	tests/fuzz/fuzz_edenai \
 	tests/fuzz/fuzz_fal \
 	tests/fuzz/fuzz_google \
+	tests/fuzz/fuzz_kling \
 	tests/fuzz/fuzz_luma \
 	tests/fuzz/fuzz_luma_dream \
 	tests/fuzz/fuzz_minimax \
@@ -27,7 +30,7 @@ FUZZ_TARGETS = \
 check_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += tests/fuzz/run.sh
 FUZZ_MAIN = tests/fuzz/fuzz_main.c tests/fuzz/fuzz.h
-FUZZ_SECONDS = 60
+FUZZ_SECONDS = 300
 if FUZZING
 CPPFLAGS_OF_FUZZ = $(AM_CPPFLAGS) -DREELD_LIBFUZZER
 LDFLAGS_OF_FUZZ = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -135,3 +138,15 @@ tests_fuzz_fuzz_modelslab_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
 tests_fuzz_fuzz_modelslab_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"modelslab"'
 tests_fuzz_fuzz_modelslab_LDFLAGS = $(LDFLAGS_OF_FUZZ)
 tests_fuzz_fuzz_modelslab_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_comfyui_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_comfyui_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"comfyui"'
+tests_fuzz_fuzz_comfyui_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_comfyui_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_edenai_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_edenai_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"edenai"'
+tests_fuzz_fuzz_edenai_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_edenai_LDADD = libreeld.a $(REELD_LIBS)
+tests_fuzz_fuzz_kling_SOURCES = tests/fuzz/fuzz_provider.c $(FUZZ_MAIN)
+tests_fuzz_fuzz_kling_CPPFLAGS = $(CPPFLAGS_OF_FUZZ) -DFUZZ_PROVIDER='"kling"'
+tests_fuzz_fuzz_kling_LDFLAGS = $(LDFLAGS_OF_FUZZ)
+tests_fuzz_fuzz_kling_LDADD = libreeld.a $(REELD_LIBS)

@@ -441,6 +441,27 @@ test('one row with broken books stops no sweep', async () => {
 	assert.equal(by[made[1]], 'adopted');
 });
 
+test('statements that arrive late do not take the next attempt back',
+	async () => {
+		const { k, route, owner } = await fresh();
+		const requeue = (w, attempt) => k.move('job_requeue', w.job_id, owner,
+			attempt, 0, false, 'db', '');
+		const start = (w, attempt) => k.move('attempt_start', w.job_id, owner,
+			attempt, randomUUID(), sha('token'), null, {}, null);
+		let w = await k.at('claimed', await k.user(10), route, owner);
+		const never = randomUUID();
+		// The start was not heard of: taken back, then it arrives.
+		assert.equal((await requeue(w, never)).outcome, 'requeued');
+		[w] = await k.claim(owner);
+		assert.equal((await start(w, never)).outcome, 'gone');
+		// A repeat of that requeue arrives: before and after the next start.
+		assert.equal((await requeue(w, never)).outcome, 'gone');
+		const next = randomUUID();
+		assert.equal((await start(w, next)).outcome, 'started');
+		assert.equal((await requeue(w, never)).outcome, 'gone');
+		assert.equal((await k.submitted(next, owner)).outcome, 'submitted');
+	});
+
 test('submit outcomes: requeue, exhausted, uncertain, review', async () => {
 	const { k, conn, route, owner } = await fresh();
 	const u = await k.user(100);

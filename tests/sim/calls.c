@@ -101,13 +101,23 @@ sensible(struct sim_world *w, struct db_call *call)
 		/* of a start that never arrived */
 		if (call->attempt == 0 && sim_random(w, 3) != 0)
 			call->attempt = db->n_attempts + 1;
+		if (sim_random(w, 4) != 0) {
+			call->delay_ms = 0;
+			call->counts = true;
+		}
 		return db->n_attempts < MAX_ATTEMPTS;
 	case FN_SUBMITTED:
 	case FN_UNCERTAIN:
 	case FN_LATE:
 		return call->attempt != 0;
 	case FN_ADOPT:
+		/* by one that beats; the others may be dead */
 		call->delay_ms = 20000;
+		call->owner = 1 + (int)sim_random(w, (uint32_t)db->n_instances);
+		if (sim_random(w, 4) != 0)
+			sim_sql(w,
+			    &(struct db_call){
+				.fn = FN_BEAT, .owner = call->owner});
 		return true;
 	case FN_OUTBOX_SENT:
 		call->n_seqs = db->n_events < 3 ? db->n_events : 3;
@@ -176,7 +186,7 @@ sim_calls(uint64_t seed, int n, FILE *out)
 			continue;
 		w->db.now += sim_random(w, 4) == 0 ? pick_time(w) : 0;
 		for (int k = 1; k <= w->db.n_instances; k++)
-			if (sim_random(w, 8) == 0) {
+			if (sim_random(w, 12) == 0) {
 				struct db_call beat = {
 				    .fn = FN_BEAT, .owner = k};
 

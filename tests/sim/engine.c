@@ -182,7 +182,10 @@ apply(struct sim_world *w, struct sim_event *e)
 	if (w->places[e->place].life != e->life && sim_random(w, 2) == 0)
 		return;
 	memset(&ran, 0, offsetof(struct sim_event, rows));
-	run(w, e, &ran);
+	if (e->gen != 0 && sim_fault(w, w->odds.sql_refused))
+		ran.on.on = ON_DB_REFUSED; /* undone, and would be again */
+	else
+		run(w, e, &ran);
 	if (e->answer_ms < 0)
 		return;
 	answer = sim_post(w, e->gen != 0 ? EV_ANSWER : EV_REPLY, e->answer_ms);
@@ -191,6 +194,7 @@ apply(struct sim_world *w, struct sim_event *e)
 	answer->gen = e->gen;
 	answer->serial = e->serial;
 	answer->sql = true;
+	answer->on = ran.on;
 	answer->query = e->query;
 	answer->call = ran.call;
 	answer->outcome = ran.outcome;

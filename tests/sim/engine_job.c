@@ -319,7 +319,7 @@ job_on_answer(struct sim_world *w, struct sim_event *e)
 	struct sim_job *job = &w->places[e->place].jobs[e->gen];
 	struct step_event on = e->on;
 
-	if (e->sql && on.on != ON_DB_AWAY)
+	if (e->sql && on.on != ON_DB_AWAY && on.on != ON_DB_REFUSED)
 		on.on = meaning(job, e->outcome);
 	if (e->provider_id != 0)
 		job->provider_id = e->provider_id;

@@ -146,7 +146,7 @@ struct sim_world {
 	int64_t quiet_ms, end_ms;
 	/* faults of this seed, in 1/1000 */
 	struct sim_odds {
-		int sql_lost, sql_unsaid, sql_late;
+		int sql_lost, sql_unsaid, sql_late, sql_refused;
 		int send_lost, send_unsaid, busy, refused, not_sent;
 		int poll_fails, forgets, hook_lost, hint_lost;
 		int dies, link_dead, download_away, download_bad, media_away,

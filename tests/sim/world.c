@@ -249,6 +249,7 @@ choose(struct sim_world *w)
 	    .sql_lost = odds(w, 10, 100),
 	    .sql_unsaid = odds(w, 10, 150),
 	    .sql_late = odds(w, 10, 150),
+	    .sql_refused = odds(w, 5, 50),
 	    .send_lost = odds(w, 50, 300),
 	    .send_unsaid = odds(w, 50, 400),
 	    .busy = odds(w, 50, 400),
@@ -288,6 +289,10 @@ plant(struct sim_world *w)
 	f->lost_update = w->fault == FAULT_LOST_UPDATE;
 	f->late_requeue = w->fault == FAULT_LATE_REQUEUE;
 	f->late_start = w->fault == FAULT_LATE_START;
+	if (w->fault == FAULT_TRUST_REFUSAL) {
+		w->odds.refused = 200;
+		w->odds.send_unsaid = 400;
+	}
 	/* These need three late statements in a row: worse weather. */
 	if (f->late_start || f->late_requeue) {
 		w->odds.sql_late = 300;
