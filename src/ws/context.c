@@ -16,29 +16,43 @@
 #include "reeld/mem.h"
 #include "ws/internal.h"
 
+/* Thousands may be due at once, when their network went away: in slices. */
 static void
-wheel_turn(struct ws *ws, int64_t now_ms)
+on_due(void *arg)
 {
-	struct ws_list due = TAILQ_HEAD_INITIALIZER(due);
+	struct ws *ws = arg;
+	struct ws_list *due = &ws->wheel[WS_WHEEL];
+	int64_t start_ns = clock_mono_ns();
 	struct ws_session *self;
+	unsigned n = 0;
 
-	ws->slot = (ws->slot + 1) % WS_WHEEL;
-	TAILQ_CONCAT(&due, &ws->wheel[ws->slot], wheel);
-	/* A session that dies here unlinks itself from `due`. */
-	while ((self = TAILQ_FIRST(&due)) != NULL) {
-		TAILQ_REMOVE(&due, self, wheel);
+	while ((self = TAILQ_FIRST(due)) != NULL) {
+		TAILQ_REMOVE(due, self, wheel);
 		self->slot = UINT8_MAX;
-		session_check(self, now_ms);
+		session_check(self, start_ns / 1000000);
+		if (++n % 32 == 0 && clock_mono_ns() - start_ns > WS_SLICE_NS)
+			break;
 	}
+	if (!TAILQ_EMPTY(due))
+		timer_set_ms(&ws->due_timer, 0);
 }
 
 static void
 on_tick(void *arg)
 {
 	struct ws *ws = arg;
+	struct ws_list *slot;
+	struct ws_session *self;
 
 	timer_set_ms(&ws->tick, ws->tick_ms);
-	wheel_turn(ws, clock_mono_ms());
+	ws->slot = (ws->slot + 1) % WS_WHEEL;
+	slot = &ws->wheel[ws->slot];
+	while ((self = TAILQ_FIRST(slot)) != NULL) {
+		TAILQ_REMOVE(slot, self, wheel);
+		self->slot = WS_WHEEL;
+		TAILQ_INSERT_TAIL(&ws->wheel[WS_WHEEL], self, wheel);
+	}
+	on_due(ws);
 	ws_lws_tick(ws);
 }
 
@@ -97,10 +111,11 @@ ws_new(struct loop *loop, const struct ws_opts *opts)
 		self->tick_ms = 10;
 	TAILQ_INIT(&self->all);
 	TAILQ_INIT(&self->dirty);
-	for (size_t i = 0; i < WS_WHEEL; i++)
+	for (size_t i = 0; i <= WS_WHEEL; i++)
 		TAILQ_INIT(&self->wheel[i]);
 	self->scratch = xmalloc(WS_ROOM + WS_BATCH_BYTES + 256);
 	timer_init(&self->flush_timer, loop, "ws flush", on_flush, self);
+	timer_init(&self->due_timer, loop, "ws due", on_due, self);
 	timer_init(&self->tick, loop, "ws tick", on_tick, self);
 	timer_init(&self->drain_timer, loop, "ws drain", on_grace_over, self);
 	if (!ws_lws_open(self)) {
@@ -121,6 +136,7 @@ ws_free(struct ws *ws)
 	loop_defer_cancel(&ws->drain_defer);
 	loop_defer_cancel(&ws->flush);
 	timer_fini(&ws->flush_timer);
+	timer_fini(&ws->due_timer);
 	timer_fini(&ws->tick);
 	timer_fini(&ws->drain_timer);
 	ws_lws_end(ws);

@@ -12,6 +12,8 @@
 #define WS_BATCH_BYTES (64 * 1024)
 #define WS_WHEEL 64
 #define WS_KEY_LEN 24
+/* How long work on many sessions may go on before descriptors get a turn. */
+#define WS_SLICE_NS (8 * 1000000LL)
 
 struct lws;
 struct lws_context;
@@ -49,10 +51,11 @@ struct ws {
 	struct ws_opts opts;
 	struct lws_context *lws;
 	struct ws_session *adopting;
-	struct ws_list all, dirty, wheel[WS_WHEEL];
+	struct ws_list all, dirty, wheel[WS_WHEEL + 1]; /* last: due now */
 	struct ws_user *users;
 	struct loop_defer *flush;
-	struct loop_timer flush_timer, tick, drain_timer;
+	struct loop_timer flush_timer, due_timer, tick, drain_timer;
+	int orphans; /* sessions that are gone before lws is done with them */
 	int64_t tick_ms;
 	unsigned slot;
 	uint64_t last_number;

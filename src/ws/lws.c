@@ -100,6 +100,10 @@ on_lws(struct lws *wsi, enum lws_callback_reasons why, void *user, void *in,
 	}
 	if ((self = lws_get_opaque_user_data(wsi)) == NULL)
 		return 0;
+	if ((void *)self == ws) { /* an orphan */
+		ws->orphans -= why == LWS_CALLBACK_WSI_DESTROY;
+		return 0;
+	}
 	switch (why) {
 	case LWS_CALLBACK_ESTABLISHED:
 		self->is_open = true;
@@ -220,23 +224,30 @@ ws_lws_turn(struct ws_session *self, int events)
 void
 ws_lws_cut(struct ws_session *self)
 {
+	struct ws *ws = self->ws;
 	struct lws_pollfd pfd = {self->fd, 0, LWS_POLLHUP};
 
 	if (self->wsi != NULL)
-		lws_service_fd(self->ws->lws, &pfd);
+		lws_service_fd(ws->lws, &pfd);
 	else
 		close(self->fd); /* not adopted yet */
 	if (self->dead)
 		return;
-	if (self->wsi != NULL) /* lws is still busy with it: without us */
-		lws_set_opaque_user_data(self->wsi, NULL);
+	if (self->wsi != NULL) { /* lws is still busy with it: without us */
+		lws_set_opaque_user_data(self->wsi, ws);
+		ws->orphans++;
+	}
 	session_gone(self);
 }
 
+/* For timeouts of its own, and input it keeps back.  It polls and serves all
+ * descriptors at that, thousands perhaps, so only when there is need: sessions
+ * have their own deadlines. */
 void
 ws_lws_tick(struct ws *ws)
 {
-	lws_service(ws->lws, -1);
+	if (ws->orphans > 0 || lws_service_adjust_timeout(ws->lws, 1, 0) == 0)
+		lws_service(ws->lws, -1);
 }
 
 /* Writes what waits, outside its turn; never ends the session.  False: the

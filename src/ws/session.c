@@ -16,7 +16,6 @@
 #include "reeld/mem.h"
 #include "ws/internal.h"
 
-#define SLICE_NS (8 * 1000000LL)
 #define CLOSE_MS 5000
 
 static void
@@ -79,7 +78,7 @@ void
 on_flush(void *arg)
 {
 	struct ws *self = arg;
-	int64_t until_ns = clock_mono_ns() + SLICE_NS;
+	int64_t until_ns = clock_mono_ns() + WS_SLICE_NS;
 	struct ws_session *session;
 	unsigned n = 0;
 
