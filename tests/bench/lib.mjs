@@ -3,9 +3,10 @@
 //
 // A benchmark never passes or fails by time.  It fails when what it measured
 // was wrong: another body, a refused request, a lost event.
-import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -56,12 +57,45 @@ export async function alternate(ours, theirs) {
 }
 
 // Requests per second of wrk; any error or status of 400 and more is ours.
-export async function wrk(url, { key, connections = 32, script, args = [] } = {}) {
-	const { stdout } = await run('wrk', ['-t1', `-c${connections}`, `-d${seconds}s`,
+// apart: on the load's processor, see pin().
+export async function wrk(url, { key, connections = 32, script, args = [], apart = false } = {}) {
+	const { stdout } = await run('taskset', ['-c', apart ? processors.load : processors.any,
+		'wrk', '-t1', `-c${connections}`, `-d${seconds}s`,
 		...(key ? ['-H', `Authorization: Bearer ${key}`] : []),
 		...(script ? ['-s', script] : []), url, ...(args.length ? ['--', ...args] : [])]);
 	if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${url}\n${stdout}`);
 	return Number(stdout.match(/Requests\/sec: +([\d.]+)/)[1]);
+}
+
+const pgbench_path = ['15', '16', '17'].map((v) => `/usr/lib/postgresql/${v}/bin/pgbench`).find(existsSync);
+
+// Transactions per second of pgbench on the server's database.
+export async function pgbench(server, connections, args) {
+	const { stdout } = await run(pgbench_path, ['-n', '-c', String(connections), '-j', '1', '-M', 'prepared',
+		'-T', String(seconds), ...args, '-h', server.pg.dir, '-U', 'reeld', server.database]);
+	if (!/number of failed transactions: 0 /.test(stdout)) throw new Error(`pgbench\n${stdout}`);
+	return Number(stdout.match(/tps = ([\d.]+)/)[1]);
+}
+
+const last = availableParallelism() - 1;
+const processors = { server: `${last}`, load: '0', any: `0-${last}` };
+
+// The server and its peer have one processor to themselves, the last, and the
+// load has the first; 'any' is for whoever comes next.  On a machine with one
+// processor all share it.
+export function pin(pid, what) {
+	execFileSync('taskset', ['-acp', processors[what], String(pid)], { stdio: 'ignore' });
+}
+
+// A turn of the loop over 50 ms means that something held it up: it worked too
+// long, or it waited.  When it did neither, the machine ran somebody else;
+// that is told, but is not the server's fault.
+export function no_slow_turn(server, from = 0) {
+	const turns = server.logs().slice(from).match(/^.*slow turn.*$/mg) ?? [];
+	const value = (line, name) => Number(line.match(new RegExp(` ${name}=(\\d+)`))[1]);
+	const wrong = turns.find((l) => value(l, 'cpu_ms') >= 50 || value(l, 'waits') > 0);
+	if (wrong) throw new Error(`the loop was held up: ${wrong}`);
+	if (turns.length) console.log(`note: ${turns.length} slow turns while the machine ran something else`);
 }
 
 // Nobody listens there a moment later, most likely: for peers that cannot

@@ -1,7 +1,9 @@
 # bench: `make bench` measures an optimised build of its own; README.md there.
-EXTRA_PROGRAMS = tests/bench/media_bench
+EXTRA_PROGRAMS = tests/bench/media_bench tests/bench/ws_crowd
 tests_bench_media_bench_SOURCES = tests/bench/media_bench.c
 tests_bench_media_bench_LDADD = libreeld.a $(REELD_LIBS)
+tests_bench_ws_crowd_SOURCES = tests/bench/ws_crowd.c
+tests_bench_ws_crowd_LDADD = libreeld.a $(REELD_LIBS)
 BENCH =
 BENCH_BUILD = build-bench
 .PHONY: bench
@@ -12,6 +14,7 @@ bench:
 	@cd '$(BENCH_BUILD)' && { test -f Makefile || \
 	    '$(abs_top_srcdir)/configure' CC='$(CC)' CFLAGS='-O2 -g' >/dev/null; }
 	@cd '$(BENCH_BUILD)' && $(MAKE) -s all && \
-	    $(MAKE) -s tests/bench/media_bench$(EXEEXT)
+	    $(MAKE) -s tests/bench/media_bench$(EXEEXT) \
+	    tests/bench/ws_crowd$(EXEEXT)
 	@REELD_BUILD="$$(cd '$(BENCH_BUILD)' && pwd)" '$(NODE)' \
 	    '$(srcdir)/tests/bench/run.mjs' $(BENCH)

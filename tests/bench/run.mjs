@@ -2,9 +2,9 @@
 // REELD_BUILD.  One line per figure, and a table of them all at the end;
 // README.md explains them.
 import { reeld } from '../it/env.mjs';
-import { table } from './lib.mjs';
+import { no_slow_turn, table } from './lib.mjs';
 
-const all = ['idle', 'status', 'thumbnail', 'submit', 'ws-fanout'];
+const all = ['idle', 'status', 'status-cold', 'thumbnail', 'submit', 'ws-fanout'];
 const names = process.argv.length > 2 ? process.argv.slice(2) : all;
 
 let server;
@@ -15,8 +15,7 @@ for (const name of names) {
 	const from = server.logs().length;
 	try {
 		await bench(server);
-		const slow = server.logs().slice(from).match(/^.*slow turn.*$/m);
-		if (slow) throw new Error(`the loop was held up: ${slow[0]}`);
+		no_slow_turn(server, from);
 	} catch (e) {
 		console.log(`bench ${name} failed`);
 		console.error(e);
