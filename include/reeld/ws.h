@@ -76,10 +76,12 @@ int64_t ws_frame_version(const struct ws_frame *frame);
 /*
  * ---- the outbox: what waits for one reader; also used by event streams ----
  *
- * Zeroed memory is an empty outbox, and an empty outbox owns no memory.
+ * Zeroed memory is an empty outbox, and one with a single frame, as most
+ * have, owns no memory of its own.  It must not be moved.
  */
 struct ws_outbox {
-	struct ws_frame **frames;
+	struct ws_frame **frames; /* &one, or allocated */
+	struct ws_frame *one;
 	uint32_t bytes;
 	uint16_t count, cap;
 };

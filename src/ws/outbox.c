@@ -20,6 +20,23 @@ remove_at(struct ws_outbox *box, size_t i)
 	    (box->count - i) * sizeof *box->frames);
 }
 
+static void
+grow(struct ws_outbox *box)
+{
+	bool inside = box->frames == &box->one;
+
+	if (box->cap == 0) {
+		box->frames = &box->one;
+		box->cap = 1;
+		return;
+	}
+	box->cap = (uint16_t)(box->cap * 2);
+	box->frames = xrealloc(
+	    inside ? NULL : box->frames, box->cap * sizeof *box->frames);
+	if (inside)
+		box->frames[0] = box->one;
+}
+
 bool
 ws_outbox_put(struct ws_outbox *box, struct ws_frame *frame)
 {
@@ -40,11 +57,8 @@ ws_outbox_put(struct ws_outbox *box, struct ws_frame *frame)
 	if (box->count >= WS_OUTBOX_FRAMES ||
 	    (box->count > 0 && box->bytes + cost > WS_OUTBOX_BYTES))
 		return false;
-	if (box->count == box->cap) {
-		box->cap = box->cap == 0 ? 2 : (uint16_t)(box->cap * 2);
-		box->frames =
-		    xrealloc(box->frames, box->cap * sizeof *box->frames);
-	}
+	if (box->count == box->cap)
+		grow(box);
 	box->frames[box->count++] = ws_frame_ref(frame);
 	box->bytes += (uint32_t)cost;
 	return true;
@@ -104,6 +118,7 @@ ws_outbox_fini(struct ws_outbox *box)
 {
 	for (size_t i = 0; i < box->count; i++)
 		ws_frame_unref(&box->frames[i]);
-	free(box->frames);
+	if (box->frames != &box->one)
+		free(box->frames);
 	memset(box, 0, sizeof *box);
 }
