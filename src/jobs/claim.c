@@ -250,7 +250,7 @@ claim_adopt(struct engine *self)
 	int room = self->d.max_active - self->stats.active;
 
 	if (!self->up || self->draining || room <= 0 || self->adopting ||
-	    self->lost_query != NULL)
+	    self->lost_query != NULL || self->check_query != NULL)
 		return;
 	self->adopting = true;
 	snprintf(

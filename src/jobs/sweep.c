@@ -107,8 +107,10 @@ sweep_tidy(void *arg)
 	timer_set_jitter_ms(&self->tidy, TIDY_MS, 25);
 	if (!self->up || self->draining)
 		return;
-	claim_adopt(self);
+	/* The comparison first: it does not run beside an adoption, and one
+	 * begins here every second. */
 	claim_check(self);
+	claim_adopt(self);
 	worker_offer(self, step);
 	switch (step % 8) {
 	case 0:
