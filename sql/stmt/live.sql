@@ -20,6 +20,15 @@ from jobs where finished_at is null group by provider order by provider;
 -- what somebody watches, read again while events may be missed
 select gp.* from generation_public gp where gp.id = any ($1);
 
+-- name: live_user_generations (uuid[])
+-- what changed lately of those whose user is watched: of each the newest 200,
+-- as a page shows them
+select gp.* from unnest($1::uuid[]) as u(id) cross join lateral (
+	select n.id, n.updated_at from generations n where n.user_id = u.id
+		and n.deleted_at is null order by n.created_at desc, n.id desc
+		limit 200) g join generation_public gp on gp.id = g.id
+where g.updated_at > now() - interval '20 seconds';
+
 -- name: live_balances (uuid[])
 select a.user_id, a.balance, coalesce((select max(id) from ledger_entry l
 	where l.user_id = a.user_id), 0) as version

@@ -20,7 +20,8 @@ enum { TICK_MS = 1000 };
 struct live_state {
 	struct app *app;
 	struct loop_timer tick;
-	struct pg_query *tick_query, *generations_query, *balances_query;
+	struct pg_query *tick_query, *generations_query, *users_query,
+	    *balances_query;
 };
 
 static bool
@@ -139,6 +140,8 @@ refresh(void *arg, const struct live_watch *watch)
 
 	ask(self, STMT_LIVE_GENERATIONS, watch->generations,
 	    watch->n_generations, &self->generations_query, on_generations);
+	ask(self, STMT_LIVE_USER_GENERATIONS, watch->users, watch->n_users,
+	    &self->users_query, on_generations);
 	ask(self, STMT_LIVE_BALANCES, watch->users, watch->n_users,
 	    &self->balances_query, on_balances);
 }
@@ -203,6 +206,7 @@ live_state_close(struct live_state *self)
 		return;
 	pg_query_cancel(&self->tick_query);
 	pg_query_cancel(&self->generations_query);
+	pg_query_cancel(&self->users_query);
 	pg_query_cancel(&self->balances_query);
 	timer_fini(&self->tick);
 	free(self);
