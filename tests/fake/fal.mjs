@@ -1,12 +1,14 @@
 // A fake fal.ai queue that plays scripts. What a request meets is chosen by
 // its prompt: plan(prompt, {...}) before it is submitted.
 //   submit   ok | cut (accepts, then hangs up) | cut-before (hangs up without
-//            accepting) | hang | 429 | 503 | 503-later | 500 | 422 | refused | html | no-id
+//            accepting) | cut-body (hangs up in its answer) | hang | 429 | 503 |
+//            503-later | 500 | 502 | 422 | refused | html | no-id | vast (50 MB)
 //            A list plays one per submit, the last one for the rest.
 //   polls    how many times it says it is still running (default 1)
 //   result   ok | failed | refused | html
-//   video    ok | drip | stall | cut | html | 403 | short; a list plays one
-//            per download
+//   video    ok | drip | stall | cut | html | 403 | short | loop (redirects to
+//            itself) | inward (redirects to 169.254.169.254) | vast (says it has
+//            a terabyte); a list plays one per download
 //   hook     true: sends the webhook when done; 2: twice
 // Webhooks are signed (Ed25519); the key stands at /.well-known/jwks.json,
 // rotate() takes another one, keys = false serves none.
@@ -18,9 +20,9 @@
 import { createHash, generateKeyPairSync, randomUUID, sign }
 	from 'node:crypto';
 import http from 'node:http';
-import { mp4 } from './kit.mjs';
+import { mp4, tiny } from './kit.mjs';
 
-export { mp4 };
+export { mp4, tiny };
 
 const body_of = async (req) => {
 	const parts = [];
@@ -173,7 +175,7 @@ export class FakeFal {
 		const id = randomUUID();
 		const base = `${this.url}${url.pathname.split('/').slice(0, 3)
 			.join('/')}/requests/${id}`;
-		if (how === 'ok' || how === 'cut' || how === 'hang') {
+		if (['ok', 'cut', 'cut-body', 'hang', 'vast'].includes(how)) {
 			this.accepted[prompt] = (this.accepted[prompt] ?? 0) + 1;
 			this.arrivals.push(performance.now());
 			this.peak = Math.max(this.peak, ++this.active);
@@ -192,6 +194,12 @@ export class FakeFal {
 		case '503-later': return this.json(res, 503, { detail: 'later' },
 			{ 'retry-after': '1' });
 		case '503': return this.json(res, 503, { detail: 'down' });
+		case 'cut-body': res.writeHead(200, { 'content-type':
+			'application/json', 'content-length': 500 });
+			return res.write('{"status": "IN_QU', () => req.socket.destroy());
+		case 'vast': res.writeHead(200, { 'content-type': 'application/json' });
+			return this.flood(res, '{"a": "', 50 << 20);
+		case '502': return this.json(res, 502, { detail: 'bad gateway' });
 		case '500': return this.json(res, 500, { detail: 'broken' });
 		case '422': return bad('value_error');
 		case 'refused': return bad('content_policy_violation');
@@ -202,6 +210,21 @@ export class FakeFal {
 			request_id: id, response_url: base, status_url: `${base}/status`,
 			cancel_url: `${base}/cancel`, queue_position: 1 });
 		}
+	}
+
+	async flood(res, start, bytes) {
+		res.on('error', () => {});
+		res.write(start);
+		const part = Buffer.alloc(65536, 'x');
+		for (let n = 0; n < bytes && !res.destroyed; n += part.length) {
+			if (!res.write(part)) {
+				await new Promise((r) => {
+					res.once('drain', r);
+					res.once('close', r);
+				});
+			}
+		}
+		res.end('"}');
 	}
 
 	async status(res, job) {
@@ -260,6 +283,16 @@ export class FakeFal {
 		if (how === '403' || how === '404') {
 			res.writeHead(Number(how));
 			return res.end();
+		}
+		if (how === 'loop' || how === 'inward') {
+			res.writeHead(302, { location: how === 'loop' ? req.url
+				: 'http://169.254.169.254/latest/meta-data/' });
+			return res.end();
+		}
+		if (how === 'vast') {
+			res.writeHead(200, { 'content-type': 'video/mp4',
+				'content-length': 1e12 });
+			return this.flood(res, bytes, 8 << 30);
 		}
 		if (how === 'html') {
 			res.writeHead(200, { 'content-type': 'text/html' });

@@ -32,16 +32,23 @@ import { join } from 'node:path';
 
 const GB = 1024 ** 3;
 
-let sample;
+function draw(source) {
+	const file = join(tmpdir(), `reeld-fake-${randomUUID()}.mp4`);
+	execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', source, '-c:v', 'libx264', '-preset',
+		'ultrafast', '-pix_fmt', 'yuv420p', '-movflags', '+faststart', file]);
+	const bytes = readFileSync(file);
+	rmSync(file);
+	return bytes;
+}
+let sample, small;
 export function mp4() {
-	if (!sample) {
-		const file = join(tmpdir(), `reeld-fake-${randomUUID()}.mp4`);
-		execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc=size=320x180:rate=12:duration=2',
-			'-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-movflags', '+faststart', file]);
-		sample = readFileSync(file);
-		rmSync(file);
-	}
+	sample ??= draw('testsrc=size=320x180:rate=12:duration=2');
 	return sample;
+}
+// As little work as a video can be.
+export function tiny() {
+	small ??= draw('testsrc=size=64x64:rate=5:duration=1');
+	return small;
 }
 
 // About 50 MB of valid JSON around doc, made while it is sent.

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import http from 'node:http';
 import { test } from 'node:test';
-import { FakeFal, mp4 } from '../fake/fal.mjs';
+import { FakeFal, mp4, tiny } from '../fake/fal.mjs';
+import { size } from '../torture/size.mjs';
 import { kit } from './pg.mjs';
 import {
-	books, ended, fal, over, server, tiny, until, worker_world, world,
+	books, ended, fal, over, server, until, worker_world, world,
 } from './engine_kit.mjs';
 
 // reliability D15: what comes to a webhook's address, and the answer.
@@ -184,9 +185,9 @@ test('a worker that was lost and then succeeds: kept, not charged', async () => 
 	await d.kill('SIGTERM');
 });
 
-// reliability D14.
-test('cancel, finish and five webhooks at once, 200 times', async () => {
-	const n = 200;
+// reliability D14: whole by `make torture`.
+test('cancel, finish and five webhooks at once, hundreds of times', async () => {
+	const n = size(200, 1000);
 	const w = await world();
 	w.user = await w.k.user(10 * n, n);
 	const small = tiny();

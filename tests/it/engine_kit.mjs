@@ -214,13 +214,3 @@ export function hevc() {
 	}
 	return hevc_bytes;
 }
-
-export function tiny() {
-	const file = join(tmpdir(), `reeld-tiny-${randomUUID()}.mp4`);
-	execFileSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i',
-		'testsrc=size=64x64:rate=5:duration=1', '-c:v', 'libx264', '-preset',
-		'ultrafast', '-pix_fmt', 'yuv420p', file]);
-	const bytes = readFileSync(file);
-	rmSync(file);
-	return bytes;
-}
