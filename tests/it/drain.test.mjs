@@ -2,31 +2,65 @@
 // are told, requests in flight are answered, and the exit is 0.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import net from 'node:net';
 import { before, test } from 'node:test';
 import { fakeFal, reeld } from './env.mjs';
+import { tiny } from '../fake/fal.mjs';
+import { size } from '../torture/size.mjs';
+import { png } from './png.mjs';
 
 let fal;
 before(async () => { fal = await fakeFal(); });
 
+// An upload of which half has arrived; .answer: its status, 0 when it was cut.
+async function half_upload(server, user) {
+	const body = Buffer.concat([Buffer.from('--q\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n'
+		+ 'Content-Type: image/png\r\n\r\n'), png(64, 48), Buffer.from('\r\n--q--\r\n')]);
+	const s = net.connect(server.port, '127.0.0.1');
+	let text = '';
+	s.on('data', (d) => { text += d; });
+	s.on('error', () => {});
+	const answer = new Promise((done) => { s.once('close', () => done(Number(text.slice(9, 12)) || 0)); });
+	await new Promise((done) => { s.once('connect', done); });
+	s.write(`POST /api/v1/uploads HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${user.key}\r\n`
+		+ `Content-Type: multipart/form-data; boundary=q\r\nContent-Length: ${body.length}\r\n\r\n`);
+	await new Promise((done) => { s.write(body.subarray(0, body.length >> 1), done); });
+	return { answer };
+}
+
+// reliability D24: whole by `make torture`.
 test('the other instance goes on, nothing fails, sockets get 1012', async () => {
 	const a = await reeld({ env: fal.env });
 	const ann = await a.user({ credits: 1_000_000 });
-	await a.psql("update system_config set value = '100' where key = 'video_concurrent_limit'");
+	await a.psql("update system_config set value = '10000' where key = 'video_concurrent_limit'");
 	await a.restart();
 	const live = await ann.ws();
 	await live.subscribe('user:me');
+	// At most 20 sockets of one user.
+	const sockets = [];
+	for (let i = 1; i < size(12, 1000); i++) {
+		if (i % 20 === 1) sockets.owner = await a.user();
+		sockets.push(await sockets.owner.ws());
+	}
 	const all = [];
-	for (let i = 0; i < 12; i++) {
+	for (let i = 0; i < size(12, 500); i++) {
 		const prompt = `p ${randomUUID()}`;
-		fal.plan(prompt, { polls: i % 3 });
+		fal.plan(prompt, { polls: i % 3, bytes: tiny() });
 		all.push({ prompt, ...await ann.submit({ model: 'kling-2.5', prompt }) });
 	}
+	const uploads = await Promise.all(Array.from({ length: size(3, 50) }, () => half_upload(a, ann)));
 	await ann.until(all[0].id, (s) => s.status === 'processing');
 	const b = await a.twin();
 	const wait = ann.get(`/generations/${all[11].id}/status?wait=25&version=1000`);
 	await a.stop(); // fails unless it exits with 0
 	const answer = await wait.catch(() => ({ status: 0 }));
 	assert.ok([0, 200, 304, 503].includes(answer.status), String(answer.status));
+	for (const u of uploads) {
+		// What was begun is answered, or cut; never taken without an answer.
+		const status = await u.answer;
+		assert.ok([0, 201, 408, 503].includes(status), String(status));
+	}
+	for (const s of sockets) assert.equal((await s.over).code, 1012);
 	const closed = await live.over;
 	assert.equal(closed.code, 1012, JSON.stringify(closed));
 	assert.ok(live.messages.some((m) => m.type === 'bye'), 'no bye');

@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { build, crash_points, fakeFal, reeld, until, worker } from './env.mjs';
+import { size } from '../torture/size.mjs';
 import { children_of } from './services.mjs';
 
 const MODEL = 'kling-2.5'; // of the fal adapter
@@ -178,13 +179,15 @@ test('kill -9 of Redis: work goes on, and live news come back', async () => {
 	assert.deepEqual(await w.books(), {});
 });
 
-test('kill -9 of PostgreSQL under load, five times: 503 or one generation per key', async () => {
+// reliability D3: whole by `make torture`.
+test('kill -9 of PostgreSQL under load, again and again: 503 or one generation per key', async (t) => {
+	const back = [];
 	const r = await reeld({ own_pg: true, env: { ...fal.env, REELD_JOBS_ADOPT_AFTER: '2s' } });
 	await r.psql("update system_config set value = '100' where key = 'video_concurrent_limit'");
 	await r.restart();
 	const ann = await r.user({ credits: 1_000_000 });
 	const asked = [];
-	for (let round = 0; round < 5; round++) {
+	for (let round = 0; round < size(5, 20); round++) {
 		const wave = Array.from({ length: 6 }, () => ({ key: randomUUID(), prompt: `p ${randomUUID()}` }));
 		for (const a of wave) fal.plan(a.prompt, { polls: 0 });
 		asked.push(...wave);
@@ -198,9 +201,14 @@ test('kill -9 of PostgreSQL under load, five times: 503 or one generation per ke
 		const down = await r.call('GET', '/readyz');
 		assert.equal(down.status, 503);
 		assert.equal((await r.call('GET', '/livez')).status, 200);
+		// Away for a while, when there is time for it.
+		await new Promise((d) => { setTimeout(d, size(0, 1000 + Math.random() * 9000)); });
 		await r.pg.up();
+		const up = performance.now();
 		await until('ready again', async () => (await r.call('GET', '/readyz')).status === 200);
+		back.push(Math.round(performance.now() - up));
 	}
+	t.diagnostic(`ready again after ${back} ms`);
 	const ids = new Set();
 	for (const a of asked) {
 		const x = await until('accepted', async () => {

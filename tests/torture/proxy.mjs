@@ -12,6 +12,7 @@
 //   p.set({ duplicate: true });                        // each answer chunk twice
 //   p.set();                                           // a wire again
 //   p.cut(); p.reset();                                // all connections, now
+//   p.tap = (name, chunk, link) => …;                  // sees what comes, 'up' or 'down'
 //   p.commit(/generation_submit/, 'lose');             // see below
 //
 // With pg, the frontend's messages are followed: a group of them up to a Sync
@@ -76,6 +77,7 @@ class Pump {
 
 	push(chunk) {
 		const { faults } = this.link.proxy;
+		this.link.proxy.tap?.(this.name, chunk, this.link);
 		const seen = this.link.watch ? this.link.watch(this.name, chunk) : chunk;
 		if (seen === null || seen.length === 0) return Promise.resolve();
 		if (faults.drop === this.name) return Promise.resolve();

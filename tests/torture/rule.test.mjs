@@ -20,7 +20,7 @@ test('a quiet run', async () => {
 	assert.deepEqual(await rule(r), { completed: 2, failed: 1 });
 });
 
-const some = "(select id from generations where status = 'completed' limit 1)";
+const some = "(select g.id from generations g join charges c on c.generation_id = g.id where g.status = 'completed' limit 1)";
 const planted = [
 	['an uncharged job', `delete from charges where generation_id = ${some}`, /not one charge/],
 	['a charge that no entry tells', `delete from ledger_entry where charge_id = (select id from charges where generation_id = ${some})`, /^(books|reeld audit)/],
