@@ -1,7 +1,8 @@
 // run.mjs - runs test files against one PostgreSQL cluster.
-//   node tests/run.mjs [--jobs N] [--report FILE] FILE...
+//   node tests/run.mjs [--jobs N] [--report FILE] [--minutes N] FILE...
 // REELD_BUILD names the build (default build/). Exits non-zero when a test
-// failed; --report writes {"passed":n,"failed":n,"skipped":n}.
+// failed; --report writes {"passed":n,"failed":n,"skipped":n}; --minutes is
+// how long one file may take (10).
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { run } from 'node:test';
@@ -16,6 +17,7 @@ const take = (flag, other) => {
 };
 const jobs = Number(take('--jobs', 2));
 const report = take('--report', null);
+const minutes = Number(take('--minutes', 10));
 
 const cluster = await Postgres.start();
 await cluster.template(prepare).catch(async (e) => {
@@ -27,7 +29,7 @@ process.env.REELD_TEST_PG = JSON.stringify({ dir: cluster.dir, ready: true });
 
 const count = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
-const stream = run({ files: argv, concurrency: jobs, timeout: 600000 });
+const stream = run({ files: argv, concurrency: jobs, timeout: minutes * 60000 });
 // A suite, and a file as such, only hold tests.
 const counted = (d) => d.details?.type !== 'suite' && d.name !== d.file;
 stream.on('test:pass', (d) => {
