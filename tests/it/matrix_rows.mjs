@@ -1,5 +1,6 @@
 // matrix_rows.mjs - what happens to a vendor in the matrix, one row each.
-// run(c) gets a column; for(c) says whether its vendor can do such a thing.
+// run(c) gets a column; for(c) says whether its vendor can do such a thing;
+// slow: it waits for a timer of reeld's.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { until } from './env.mjs';
@@ -94,7 +95,7 @@ export const rows = {
 		assert.equal(c.fake.submits[g.prompt], 1);
 	} },
 
-	'too many requests': { for: (c) => c.limits !== false, run: async (c) => {
+	'too many requests': { slow: true, for: (c) => c.limits !== false, run: async (c) => {
 		const g = await c.submit({ submit: ['429', 'ok'], retry_after: 4 });
 		await c.completed(g);
 		const [first, second] = c.fake.arrivals[g.prompt];
@@ -103,30 +104,30 @@ export const rows = {
 		if (c.says_when) assert.ok(second - first >= 3900, `again after ${second - first} ms`);
 	} },
 
-	'trouble while it is asked': { run: async (c) => {
+	'trouble while it is asked': { slow: true, run: async (c) => {
 		const g = await c.submit({ polls: ['500', 'html', 'queued', 'truncated', 'odd', '503', 'cut', 'running'] });
 		await c.plays(await c.completed(g));
 		assert.equal(c.fake.submits[g.prompt], 1);
 	} },
 
-	'50 MB of JSON': { run: async (c) => {
+	'50 MB of JSON': { slow: true, run: async (c) => {
 		const g = await c.submit({ polls: ['huge', 'running'] });
 		await c.completed(g);
 	} },
 
-	'a lost answer': { run: async (c) => {
+	'a lost answer': { slow: true, run: async (c) => {
 		await comes_back(c, await c.submit({ submit: 'lost' }));
 	} },
 
-	'an answer that is a web page': { run: async (c) => {
+	'an answer that is a web page': { slow: true, run: async (c) => {
 		await comes_back(c, await c.submit({ submit: 'html' }));
 	} },
 
-	'half an answer': { run: async (c) => {
+	'half an answer': { slow: true, run: async (c) => {
 		await comes_back(c, await c.submit({ submit: 'truncated' }));
 	} },
 
-	'a download that breaks off': { run: async (c) => {
+	'a download that breaks off': { slow: true, run: async (c) => {
 		const g = await c.submit({ video: ['cut', 'ok'] });
 		await c.plays(await c.completed(g));
 		assert.equal(c.fake.downloads[g.prompt], 2);
