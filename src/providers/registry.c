@@ -11,6 +11,8 @@
 #include "providers/internal.h"
 #include "reeld/mem.h"
 
+enum { UNIT_MICRO_USD_MAX = 1000 * 1000 * 1000 };
+
 static const struct provider *const registry[] = {
     &provider_fal,
     &provider_google,
@@ -153,6 +155,19 @@ read_failure(enum provider_step step, const struct fetch_reply *reply,
 	out->may_retry = not_sent;
 }
 
+/* Units of the vendor's, by what one of them costs on this route. */
+static void
+read_units(const struct provider_job *job, struct provider_verdict *out)
+{
+	int64_t each;
+
+	if (out->cost_micro_usd < 0 && out->billable_units >= 0 &&
+	    json_int_at(job->params, "options.unit_micro_usd", &each) &&
+	    each >= 0 && each <= UNIT_MICRO_USD_MAX)
+		out->cost_micro_usd =
+		    (int64_t)(out->billable_units * (double)each + 0.5);
+}
+
 void
 provider_read(const struct provider *provider, enum provider_step step,
     const struct provider_job *job, const struct fetch_reply *reply,
@@ -166,6 +181,7 @@ provider_read(const struct provider *provider, enum provider_step step,
 		read_failure(step, reply, err, out);
 	else
 		read(job, reply, out);
+	read_units(job, out);
 	/* The adapters' promises, which the engine relies on. */
 	assert(out->state != PROVIDER_DONE || out->result_url != NULL ||
 	    out->next == PROVIDER_STEP_RESULT);

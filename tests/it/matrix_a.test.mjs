@@ -10,11 +10,13 @@ const fakes = new Map(Object.entries({ fal: new vendors.Fal(), runway: new vendo
 // lost: what can be done about a lost answer (A to D); form: how an image
 // arrives; says_when: it tells how long to wait; cost: what it says it cost.
 matrix(fakes, [
-	{ id: 'fal', fake: 'fal', seconds: 5, lost: 'C', form: 'data_uri', cancel: true, hook: 'signed', position: 2, says_when: true,
-		text: { endpoint: 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video', params: { input: { prompt: 'prompt', duration: text } } },
+	{ id: 'fal', fake: 'fal', seconds: 5, lost: 'C', form: 'data_uri', cancel: true, hook: 'signed', position: 2, says_when: true, cost: 350000,
+		text: { endpoint: 'fal-ai/kling-video/v2.5-turbo/pro/text-to-video', params: { input: { prompt: 'prompt', duration: text },
+			options: { unit_micro_usd: 70000 } } },
 		image: { endpoint: 'fal-ai/kling-video/v2.5-turbo/pro/image-to-video',
 			params: { input: { prompt: 'prompt', duration: text, start_image: 'image_url' } } } },
 	{ id: 'runway', fake: 'runway', seconds: 5, lost: 'D', form: 'data_uri', cancel: true, progress: 40, says_when: true, cost: 250000,
+		refusal_cost: 250000,
 		text: { endpoint: 'gen4.5', params: { input: { prompt: 'promptText', duration: 'duration' }, fixed: { ratio: '1280:720' } } },
 		image: {} },
 	{ id: 'replicate', fake: 'replicate', seconds: 5, lost: 'C', form: 'data_uri', cancel: true, hook: 'signed', says_when: true,

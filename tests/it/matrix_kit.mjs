@@ -2,55 +2,14 @@
 // request to a file that plays: a column is a vendor's API, a row what
 // happens to it. One reeld serves all columns of a file; a generation's
 // prompt selects its script (fake/kit.mjs), so all of them run at once.
-//
-// Adapters ask every 5 to 10 seconds. Nothing waits for that here: as soon as
-// a fake has answered, reeld is told to hurry, as another instance that got a
-// webhook would tell it, and so is every open generation once a second.
 import assert from 'node:assert/strict';
-import http from 'node:http';
-import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import zlib from 'node:zlib';
 import { randomUUID } from 'node:crypto';
-import { mp4 } from '../fake/kit.mjs';
-import { reeld, until } from './env.mjs';
+import { until } from './env.mjs';
 import { rows } from './matrix_rows.mjs';
+import { World, upload } from './vendors.mjs';
 
 const START = 100000, PRICE = 5, AT_ONCE = 48;
-
-function png(width, height) {
-	const chunk = (type, data) => {
-		const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-		const out = Buffer.alloc(12 + data.length);
-		out.writeUInt32BE(data.length);
-		body.copy(out, 4);
-		out.writeUInt32BE(zlib.crc32(body), 8 + data.length);
-		return out;
-	};
-	const head = Buffer.alloc(13);
-	head.writeUInt32BE(width);
-	head.writeUInt32BE(height, 4);
-	head.set([8, 2, 0, 0, 0], 8);
-	return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head),
-		chunk('IDAT', zlib.deflateSync(Buffer.alloc((width * 3 + 1) * height, 0x55))), chunk('IEND', Buffer.alloc(0))]);
-}
-
-// The address that vendors call: known before reeld's own port is.
-async function gate() {
-	const self = { target: null };
-	self.server = http.createServer(async (req, res) => {
-		const parts = [];
-		for await (const p of req) parts.push(p);
-		const { host, connection, 'content-length': _, ...headers } = req.headers;
-		const reply = await fetch(self.target + req.url, { method: req.method, headers, body: Buffer.concat(parts) })
-			.catch(() => ({ status: 502, arrayBuffer: () => new ArrayBuffer(0) }));
-		res.writeHead(reply.status);
-		res.end(Buffer.from(await reply.arrayBuffer()));
-	});
-	await new Promise((ok) => self.server.listen(0, '127.0.0.1', ok));
-	self.url = `http://127.0.0.1:${self.server.address().port}`;
-	return self;
-}
 
 const model = (slug, provider, route, seconds) => ({ slug, name: slug, category: 'standard', active: true,
 	capabilities: { modes: route.modes, durations: { fixed: seconds }, audio: 'none', seed: false, negative_prompt: false, max_prompt: 500 },
@@ -120,15 +79,7 @@ class Column {
 		assert.ok(done.video.duration_s >= 1.9 && done.video.duration_s <= 2.1, JSON.stringify(done.video));
 	}
 
-	async upload() {
-		const form = new FormData();
-		form.append('purpose', 'start');
-		form.append('file', new Blob([png(1280, 720)], { type: 'image/png' }), 'a.png');
-		const res = await this.user.fetch('/api/v1/uploads', { method: 'POST', body: form });
-		const doc = await res.json();
-		assert.equal(res.status, 201, JSON.stringify(doc));
-		return doc.id;
-	}
+	upload() { return upload(this.user); }
 
 	// Until the vendor's side satisfies ok().
 	async seen(g, what, ok) {
@@ -139,52 +90,15 @@ class Column {
 // columns: [{id, fake, seconds, text, image, ...}], see the test files.
 // fakes: a Map of names and started fakes.
 export function matrix(fakes, columns) {
-	const world = { fakes, open: new Map(), bytes: mp4() };
+	const world = new World(fakes);
 	const table = columns.map((spec, index) => new Column(world, { index, ...spec }));
-	let pump, redis;
-
 	before(async () => {
-		const door = await gate();
-		world.door = door;
-		const env = { REELD_HTTP_PUBLIC_URL: door.url, REELD_JOBS_SLOTS: '24', REELD_MEDIA_THREADS: '2' };
-		for (const fake of fakes.values()) {
-			await fake.start();
-			Object.assign(env, fake.env, { [`REELD_PROVIDER_${fake.name.toUpperCase()}_CONCURRENCY`]: '1000',
-				[`REELD_PROVIDER_${fake.name.toUpperCase()}_RPM`]: '100000' });
-		}
-		const seed = async (r) => {
-			for (const c of table) {
-				const all = { t2v: { modes: ['t2v'], ...c.text }, ...(c.image ? { i2v: { modes: ['i2v'], ...c.text, ...c.image } } : {}) };
-				for (const [mode, route] of Object.entries(all)) {
-					const [row] = await r.psql('select outcome from model_put($1)',
-						[JSON.stringify(model(c.slug(mode), c.fake.name, route, c.seconds))]);
-					assert.match(row.outcome, /created|ok|changed|new/);
-				}
-			}
-		};
-		world.r = await reeld({ env, seed });
-		door.target = world.r.url;
-		for (const c of table) c.user = await world.r.user({ credits: START });
-		await world.r.psql('update users set concurrent_limit = 1000');
-		redis = net.connect(world.r.redis.socket);
-		redis.resume();
-		const hurry = (id) => redis.write(`PUBLISH reeld:wake "hurry ${id}"\r\n`);
-		for (const fake of fakes.values()) {
-			fake.on_answer = (prompt) => {
-				const id = world.open.get(prompt);
-				if (id) hurry(id);
-			};
-		}
-		pump = setInterval(() => { for (const id of world.open.values()) hurry(id); }, 1000);
+		await world.start(table.flatMap((c) => Object.entries({ t2v: { modes: ['t2v'], ...c.text },
+			...(c.image ? { i2v: { modes: ['i2v'], ...c.text, ...c.image } } : {}) })
+			.map(([mode, route]) => model(c.slug(mode), c.fake.name, route, c.seconds))));
+		for (const c of table) c.user = await world.user(START);
 	});
-
-	after(async () => {
-		clearInterval(pump);
-		redis?.destroy();
-		world.door?.server.closeAllConnections();
-		world.door?.server.close();
-		for (const fake of fakes.values()) await fake.stop();
-	});
+	after(() => world.stop());
 
 	// Those that wait for a timer of reeld's begin first.
 	const slow = (row) => (row.slow ? 0 : 1);

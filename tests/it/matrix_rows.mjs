@@ -11,6 +11,8 @@ const image_ok = (image, c) => {
 	assert.ok(image.bytes.length > 100);
 };
 
+const cost = async (c, g) => (await c.r.psql('select cost_micro_usd::int as cost from attempts where generation_id = $1', [g.id]))[0].cost;
+
 // A webhook, again and again as vendors do it: while their keys can't be
 // fetched it only hurries, or is asked to come again.
 const says = (c, g, status, how) => until(() => `${status} for a webhook of ${g.prompt}: ${JSON.stringify(c.fake.hooks.slice(-3))}`,
@@ -38,8 +40,7 @@ export const rows = {
 		const g = await c.submit({});
 		await c.plays(await c.completed(g));
 		assert.equal(c.fake.submits[g.prompt], 1);
-		const [row] = await c.r.psql('select cost_micro_usd::int as cost from attempts where generation_id = $1', [g.id]);
-		assert.equal(row.cost, c.cost ?? null);
+		assert.equal(await cost(c, g), c.cost ?? null);
 	} },
 
 	'image to video': { for: (c) => c.image, run: async (c) => {
@@ -68,7 +69,9 @@ export const rows = {
 	} },
 
 	'refused by the filter': { for: (c) => c.refuses !== false, run: async (c) => {
-		await c.failed(await c.submit({ end: 'refused' }), { class: 'refused', code: /^content_policy_violation$/, theirs: true });
+		const g = await c.submit({ end: 'refused' });
+		await c.failed(g, { class: 'refused', code: /^content_policy_violation$/, theirs: true });
+		if (c.refusal_cost) assert.equal(await cost(c, g), c.refusal_cost);
 	} },
 
 	'input not taken': { run: async (c) => {

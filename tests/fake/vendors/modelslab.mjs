@@ -13,7 +13,7 @@ const v7 = { ...frame, model_id: need(one(...V7)), duration: text(3), aspect_rat
 const image_v7 = { ...v7, init_image: need(either(list(url_or_data), url_or_data)) };
 const v6 = { ...frame, model_id: need(one('wan2.2', 'ltx-2.3')), num_inference_steps: int(1, 30), guidance_scale: num(0, 8),
 	fps: int(1, 16), temp: bool };
-const ultra = { ...v6, num_frames: int(1, 92), portrait: bool, sample_shift: num() };
+const ultra = { ...v6, num_frames: int(1), portrait: bool, sample_shift: num() };
 const V6 = {
 	text2video: { ...v6, width: int(1, 512), height: int(1, 512), num_frames: int(1, 25), output_type: one('mp4', 'gif'), instant_response: bool },
 	text2video_ultra: { ...ultra, resolution: int(1, 480) },
