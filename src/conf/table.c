@@ -3,6 +3,7 @@
  * sample file, --print-config and the parser all read this table.
  */
 #include "conf/table.h"
+#include "reeld/provider_names.h"
 
 #define AT(member) offsetof(struct conf, member)
 #define AT_P(member) offsetof(struct conf_provider, member)
@@ -133,20 +134,7 @@ const struct setting conf_provider_settings[] = {
 };
 const size_t conf_n_provider_settings = nitems(conf_provider_settings);
 
-const struct conf_provider_name conf_provider_names[] = {
-    {"worker", NULL},
-    {"manual", NULL},
-    {"fal", "FAL_KEY"},
-    {"runway", "RUNWAY_API_KEY"},
-    {"replicate", "REPLICATE_API_TOKEN"},
-    {"google", "GOOGLE_AI_API_KEY"},
-    {"modelslab", "MODELSLAB_API_KEY"},
-    {"edenai", "EDENAI_API_KEY"},
-    {"openai", NULL},
-    {"luma", NULL},
-    {"luma_dream", NULL},
-    {"kling", NULL},
-    {"minimax", NULL},
-    {"comfyui", NULL},
-};
+#define ROW(name, key_env) {#name, key_env},
+const struct conf_provider_name conf_provider_names[] = {PROVIDER_NAMES(ROW)};
+#undef ROW
 const size_t conf_n_provider_names = nitems(conf_provider_names);

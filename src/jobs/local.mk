@@ -7,4 +7,7 @@ libreeld_a_SOURCES += src/jobs/step.c src/jobs/step_name.c src/jobs/engine.c src
 UNIT_TESTS += tests/unit/test_step
 # The engine alone, for tests/it/engine.test.mjs.
 check_PROGRAMS += tests/it/engine_demo
+# The same with a registry of its own, for tests/it/engine_toy.test.mjs.
+check_PROGRAMS += tests/it/engine_toy
+tests_it_engine_toy_SOURCES = tests/it/engine_demo.c tests/it/toy.c
 EXTRA_DIST += tests/it/engine.test.mjs tests/fake/fal.mjs src/jobs/README.md

@@ -5,6 +5,7 @@
 #include "reeld/fetch.h"
 #include "reeld/json.h"
 #include "reeld/provider.h"
+#include "reeld/provider_names.h"
 
 /* --- common.c: verdicts ----------------------------------------------------
  */
@@ -128,17 +129,11 @@ jwt_hs256(const char *issuer, const char *secret, int64_t exp_s, int64_t nbf_s);
 /* Google's "32s" and "1.5s", rounded up, at most 600; 0 for anything else. */
 int duration_text_s(const char *text);
 
-extern const struct provider provider_fal, provider_worker, provider_manual;
-extern const struct provider provider_google;
-extern const struct provider provider_runway;
-extern const struct provider provider_replicate;
-extern const struct provider provider_openai;
-extern const struct provider provider_luma;
-extern const struct provider provider_luma_dream;
-extern const struct provider provider_minimax;
-extern const struct provider provider_modelslab;
-extern const struct provider provider_edenai;
-extern const struct provider provider_kling;
-extern const struct provider provider_comfyui;
+/* table.c: ends with NULL. */
+extern const struct provider *const provider_registry[];
+#define PROVIDER_DECLARE(name, key_env) \
+	extern const struct provider provider_##name;
+PROVIDER_NAMES(PROVIDER_DECLARE)
+#undef PROVIDER_DECLARE
 
 #endif

@@ -13,29 +13,12 @@
 
 enum { UNIT_MICRO_USD_MAX = 1000 * 1000 * 1000 };
 
-static const struct provider *const registry[] = {
-    &provider_fal,
-    &provider_google,
-    &provider_runway,
-    &provider_replicate,
-    &provider_openai,
-    &provider_luma,
-    &provider_luma_dream,
-    &provider_minimax,
-    &provider_modelslab,
-    &provider_edenai,
-    &provider_kling,
-    &provider_comfyui,
-    &provider_worker,
-    &provider_manual,
-};
-
 const struct provider *
 provider_by_name(const char *name)
 {
-	for (size_t i = 0; i < nitems(registry); i++) {
-		if (strcmp(registry[i]->name, name) == 0)
-			return registry[i];
+	for (size_t i = 0; provider_registry[i] != NULL; i++) {
+		if (strcmp(provider_registry[i]->name, name) == 0)
+			return provider_registry[i];
 	}
 	return NULL;
 }
@@ -43,7 +26,11 @@ provider_by_name(const char *name)
 const struct provider *
 provider_at(size_t i)
 {
-	return i < nitems(registry) ? registry[i] : NULL;
+	for (size_t k = 0; k < i; k++) {
+		if (provider_registry[k] == NULL)
+			return NULL;
+	}
+	return provider_registry[i];
 }
 
 static provider_build_fn *

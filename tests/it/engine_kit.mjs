@@ -53,11 +53,11 @@ export const hook_headers = ['Request-Id', 'User-Id', 'Timestamp', 'Signature']
 
 export class Demo {
 	constructor(db, dir, env = {}, { url = fal.url, redis = '-',
-		reachable = true } = {}) {
+		reachable = true, program = 'engine_demo' } = {}) {
 		this.log = '';
 		this.out = '';
 		this.waits = [];
-		this.child = spawn(join(build, 'tests/it/engine_demo'), [
+		this.child = spawn(join(build, 'tests/it', program), [
 			`host=${db.dir} user=reeld dbname=${db.name}`, redis, dir, url,
 			join(build, 'reel-media'),
 			reachable ? `http://127.0.0.1:${hooks.address().port}` : ''],

@@ -291,6 +291,39 @@ TEST(changed_bytes)
 	each_step(try_mutants);
 }
 
+/* The beginning of 50 MB of JSON, as much of it as fetch lets in: with fetch's
+ * word for it, and if it came without. */
+static void
+try_huge(const struct provider *provider, const struct provider_job *job,
+    enum provider_step step)
+{
+	static const char head[] =
+	    "{\"id\":\"p1\",\"status\":\"succeeded\",\"filler\":[";
+	struct fetch_reply reply = {.status = 200, .sent = FETCH_ANSWERED};
+	struct err err = {0};
+	struct provider_verdict v;
+
+	(void)err_set_name(
+	    &err, ERR_TOO_LARGE, "reply_too_large", "larger than allowed");
+	buf_init(&reply.body, 1 << 20);
+	buf_puts(&reply.body, head);
+	while (reply.body.len + 8 < 1 << 20)
+		buf_puts(&reply.body, "\"xxxx\",");
+	for (int i = 0; i < 2; i++) {
+		provider_read(
+		    provider, step, job, &reply, i == 0 ? &err : NULL, &v);
+		check_sane(provider, step, 200, "huge", &v);
+		check_open(provider, step, 200, "huge", &v);
+		provider_verdict_fini(&v);
+	}
+	buf_fini(&reply.body);
+}
+
+TEST(fifty_megabytes)
+{
+	each_step(try_huge);
+}
+
 int
 main(void)
 {
@@ -300,6 +333,7 @@ main(void)
 	    cmocka_unit_test(statuses_without_a_word),
 	    cmocka_unit_test(done_without_a_video),
 	    cmocka_unit_test(changed_bytes),
+	    cmocka_unit_test(fifty_megabytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
