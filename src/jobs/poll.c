@@ -11,6 +11,9 @@
 #include "reeld/json.h"
 #include "reeld/log.h"
 
+/* Questions that a paid job survives "not found". */
+enum { NOT_KNOWN_YET = 3 };
+
 static void ask(struct job *job, enum provider_step what);
 
 static void
@@ -43,6 +46,10 @@ meaning(struct job *job, const struct provider_verdict *verdict)
 		if (verdict->class == PROVIDER_CLASS_NOT_FOUND &&
 		    !job->state.have_id)
 			return ON_ABSENT;
+		/* One of their servers may not have heard of it yet. */
+		if (verdict->class == PROVIDER_CLASS_NOT_FOUND &&
+		    job->state.polls < NOT_KNOWN_YET && !job->state.cancel)
+			return ON_POLL_FAILED;
 		/* fall through */
 	case PROVIDER_REFUSED:
 		job_why_verdict(job, verdict);

@@ -12,6 +12,8 @@ UNIT_TESTS += tests/unit/test_provider_mutated
 EXTRA_DIST += tests/unit/provider_unit.h
 UNIT_TESTS += tests/unit/test_fal
 EXTRA_DIST += \
+	tests/data/fal/locked.json \
+	tests/data/fal/expired.json \
 	tests/data/fal/cancel_late.json \
 	tests/data/fal/cancel_requested.json \
 	tests/data/fal/cancelled.json \
@@ -245,6 +247,7 @@ EXTRA_DIST += \
 libreeld_a_SOURCES += src/providers/minimax.c
 UNIT_TESTS += tests/unit/test_minimax
 EXTRA_DIST += \
+	tests/data/minimax/v2_sensitive.json \
 	tests/data/minimax/bad_key.json \
 	tests/data/minimax/bad_key_2049.json \
 	tests/data/minimax/bad_params.json \
@@ -286,6 +289,7 @@ EXTRA_DIST += \
 libreeld_a_SOURCES += src/providers/modelslab.c
 UNIT_TESTS += tests/unit/test_modelslab
 EXTRA_DIST += \
+	tests/data/modelslab/expired.json \
 	tests/data/modelslab/bad_key.json \
 	tests/data/modelslab/busy.json \
 	tests/data/modelslab/error.html \
@@ -312,6 +316,7 @@ EXTRA_DIST += \
 libreeld_a_SOURCES += src/providers/edenai.c
 UNIT_TESTS += tests/unit/test_edenai
 EXTRA_DIST += \
+	tests/data/edenai/expired.json \
 	tests/data/edenai/error.html \
 	tests/data/edenai/error_400.json \
 	tests/data/edenai/error_401.json \
@@ -342,6 +347,7 @@ EXTRA_DIST += \
 libreeld_a_SOURCES += src/providers/kling.c src/providers/kling_reply.c src/providers/kling.h
 UNIT_TESTS += tests/unit/test_kling
 EXTRA_DIST += \
+	tests/data/kling/expired.json \
 	tests/data/kling/e1003.json \
 	tests/data/kling/e1102.json \
 	tests/data/kling/e1103.json \

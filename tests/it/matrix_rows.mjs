@@ -113,6 +113,17 @@ export const rows = {
 		assert.equal(c.fake.submits[g.prompt], 1);
 	} },
 
+	'not known at first': { slow: true, for: (c) => c.id !== 'comfyui', run: async (c) => {
+		const g = await c.submit({ polls: ['404', 'running'] });
+		await c.completed(g);
+	} },
+
+	forgotten: { slow: true, for: (c) => c.id !== 'comfyui', run: async (c) => {
+		const g = await c.submit({ polls: ['running'], end: '404' });
+		await c.failed(g, { class: 'not_found' });
+		assert.ok(c.job(g).polls > 2);
+	} },
+
 	'50 MB of JSON': { slow: true, run: async (c) => {
 		const g = await c.submit({ polls: ['huge', 'running'] });
 		await c.completed(g);

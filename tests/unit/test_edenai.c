@@ -57,6 +57,7 @@ static const struct want v3_wants[] = {
     {POLL, 502, "error.html", S(UNKNOWN), C(PROVIDER), "http_502", 1, 0},
     {POLL, 401, "error_401.json", S(UNKNOWN), C(ACCOUNT), "http_401", 0, 0},
     {POLL, 429, "error_429.json", S(BUSY), C(RATE_LIMIT), "http_429", 1, 0},
+    {POLL, 404, "expired.json", S(FAILED), C(NOT_FOUND), "http_404", 0, 0},
     {POLL, 404, "error_401.json", S(FAILED), C(NOT_FOUND), "http_404", 0, 0},
 };
 

@@ -116,6 +116,10 @@ static const struct want wants[] = {
 	"http_401", 0, 0},
     {POLL, 429, "rate_limited.json", NULL, NULL, S(BUSY), C(RATE_LIMIT),
 	"http_429", 1, 0},
+    {POLL, 404, "expired.json", NULL, NULL, S(FAILED), C(NOT_FOUND), "http_404",
+	0, 0},
+    {RESULT, 404, "expired.json", NULL, NULL, S(FAILED), C(NOT_FOUND),
+	"http_404", 0, 0},
     {POLL, 404, "detail_text.json", NULL, NULL, S(FAILED), C(NOT_FOUND),
 	"http_404", 0, 0},
 
@@ -535,6 +539,48 @@ TEST(webhook_hurries_a_poll)
 	buf_fini(&body);
 }
 
+/* Units alone are no money: the route says what one costs. */
+TEST(what_it_cost)
+{
+	static const struct {
+		const char *units, *params;
+		int64_t micro_usd;
+	} rows[] = {
+	    {"5", "{\"options\":{\"unit_micro_usd\":70000}}", 350000},
+	    {"0.125", "{\"options\":{\"unit_micro_usd\":400000}}", 50000},
+	    {"0", "{\"options\":{\"unit_micro_usd\":70000}}", 0},
+	    {"5", "{}", -1},
+	    {"5", "{\"options\":{\"unit_micro_usd\":-1}}", -1},
+	    {"5", "{\"options\":{\"unit_micro_usd\":\"7\"}}", -1},
+	    {"-5", "{\"options\":{\"unit_micro_usd\":70000}}", -1},
+	    {"five", "{\"options\":{\"unit_micro_usd\":70000}}", -1},
+	};
+	struct gen_spec spec;
+	struct provider_job job = job_of(&spec);
+
+	for (size_t i = 0; i < nitems(rows); i++) {
+		struct fetch_header header = {"X-Fal-Billable-Units",
+		    (char *)(uintptr_t)rows[i].units, false};
+		struct fetch_reply reply = {.status = 200,
+		    .sent = FETCH_ANSWERED,
+		    .headers = &header,
+		    .n_headers = 1};
+		struct json_object *params;
+		struct provider_verdict v;
+
+		CHECK(json_parse(rows[i].params, strlen(rows[i].params), 200,
+		    &params, NULL));
+		job.params = params;
+		buf_init(&reply.body, 1 << 20);
+		read_fixture("success.json", &reply.body);
+		provider_read(&provider_fal, RESULT, &job, &reply, NULL, &v);
+		CHECK_INT(v.cost_micro_usd, ==, rows[i].micro_usd);
+		provider_verdict_fini(&v);
+		buf_fini(&reply.body);
+		json_free(&params);
+	}
+}
+
 int
 main(void)
 {
@@ -542,6 +588,7 @@ main(void)
 	    cmocka_unit_test(every_reply),
 	    cmocka_unit_test(what_is_kept),
 	    cmocka_unit_test(lost_answers),
+	    cmocka_unit_test(what_it_cost),
 	    cmocka_unit_test(submit_request),
 	    cmocka_unit_test(request_urls),
 	    cmocka_unit_test(webhook),

@@ -70,6 +70,7 @@ static const struct want v1_wants[] = {
     {POLL, 200, "e1303.json", S(BUSY), C(RATE_LIMIT), "rate_limit", 1, 0},
     {POLL, 429, "e1303.json", S(BUSY), C(RATE_LIMIT), "rate_limit", 1, 0},
     {POLL, 200, "e7777.json", S(UNKNOWN), C(PROVIDER), "provider_error", 0, 0},
+    {POLL, 404, "expired.json", S(FAILED), C(NOT_FOUND), "http_404", 0, 0},
     {POLL, 404, "e1203.json", S(FAILED), C(NOT_FOUND), "http_404", 0, 0},
 
     /* Did the lost submit arrive? */

@@ -68,6 +68,8 @@ static const struct want wants[] = {
     {POLL, 504, "error.html", S(UNKNOWN), C(TIMEOUT), "http_504", 1, 0},
     {POLL, 200, "error.html", S(UNKNOWN), C(UNREADABLE), "http_200", 0, 0},
     {POLL, 200, "truncated.json", S(UNKNOWN), C(UNREADABLE), "http_200", 0, 0},
+    {POLL, 404, "expired.json", S(FAILED), C(NOT_FOUND), "http_404", 0, 0},
+    {POLL, 200, "expired.json", S(FAILED), C(PROVIDER), "provider", 1, 0},
     {POLL, 404, "failed.json", S(FAILED), C(NOT_FOUND), "http_404", 0, 0},
 };
 
