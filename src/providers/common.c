@@ -263,7 +263,11 @@ verdict_http(struct provider_verdict *out, enum provider_step step,
 	else
 		state = query_state(reply->status, step);
 	snprintf(code, sizeof code, "http_%d", reply->status);
-	verdict_fail(out, state, class, code, NULL);
+	/* There is no video yet that they could have forgotten. */
+	verdict_fail(out, state, class, code,
+	    step == PROVIDER_STEP_SUBMIT && class == PROVIDER_CLASS_NOT_FOUND
+		? MODEL_GONE_MESSAGE
+		: NULL);
 	out->retry_after_s = reply->retry_after_s;
 	out->may_retry = class == PROVIDER_CLASS_PROVIDER ||
 	    class == PROVIDER_CLASS_TIMEOUT ||

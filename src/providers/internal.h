@@ -28,6 +28,8 @@ void verdict_fail(struct provider_verdict *out, enum provider_state state,
 void verdict_their_message(struct provider_verdict *out, const char *text);
 /* Puts text in place of what is there; NULL changes nothing. */
 void verdict_set_text(char **slot, const char *text);
+/* A submit that was answered by 404 or 410. */
+#define MODEL_GONE_MESSAGE "The provider does not offer this model any more"
 /* A plain sentence for the class. */
 const char *class_message(enum provider_class class);
 /* Does a text name a content refusal?  For vendors without a code. */

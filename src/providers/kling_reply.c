@@ -54,7 +54,8 @@ read_error(enum provider_step step, const struct fetch_reply *reply,
 		return;
 	}
 	/* After a 5xx it may have been accepted all the same. */
-	if (code == 0 || reply->status >= 500 || out->state == PROVIDER_REFUSED)
+	if (code == 0 || reply->status >= 500 || reply->status == 404 ||
+	    out->state == PROVIDER_REFUSED)
 		return;
 	for (size_t i = 0; i < nitems(codes); i++) {
 		if (code < codes[i].from || code > codes[i].to)

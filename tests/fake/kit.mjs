@@ -7,16 +7,16 @@
 //   fake.script('a boat', { submit: ['429', 'ok'], polls: ['queued', '500'], end: 'refused' });
 //
 //   submit   ok | lost (accepted, then hangs up) | gone (hangs up, accepts
-//            nothing) | refused | invalid | 429 | 500 | 503 | funds | key |
-//            html | truncated | huge | no-id; a list plays one per submit, the
-//            last one for the rest
+//            nothing) | refused | invalid | 404 | 429 | 500 | 503 | funds |
+//            key | html | truncated | huge | no-id; a list plays one per
+//            submit, the last one for the rest
 //   polls    one word per question: queued, running, odd (a status nobody
 //            knows), 429, 500, html, truncated, huge, cut. Default: queued,
 //            running
 //   end      for all questions after that: done | refused | failed | empty
 //            (done, but no video) | cancelled | running. Default: done
-//   video    ok | cut | 403 (or another 4xx) | html | 5gb | private | slow; a list plays one
-//            per download
+//   video    ok | cut | 403 (or another 4xx) | html | 5gb | private | slow; a
+//            list plays one per download
 //   hold     queued, running, submit, ...: that answer waits for release()
 //
 // What is asked for in a way the vendor would not take is answered as the
@@ -360,7 +360,16 @@ export class Fake {
 		if (how === 'cut') {
 			return res.write(bytes.subarray(from, from + (bytes.length - from >> 1)), () => res.socket.destroy());
 		}
+		if (how === 'slow') return this.drip(res, bytes, from);
 		return res.end(bytes.subarray(from));
+	}
+
+	async drip(res, bytes, from) {
+		for (let i = from; i < bytes.length && !res.destroyed; i += 4096) {
+			res.write(bytes.subarray(i, i + 4096));
+			await new Promise((go) => { setTimeout(go, 20); });
+		}
+		res.end();
 	}
 
 	/* --- Webhooks ----------------------------------------------------- */

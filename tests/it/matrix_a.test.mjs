@@ -19,7 +19,7 @@ matrix(fakes, [
 		refusal_cost: 250000,
 		text: { endpoint: 'gen4.5', params: { input: { prompt: 'promptText', duration: 'duration' }, fixed: { ratio: '1280:720' } } },
 		image: {} },
-	{ id: 'replicate', fake: 'replicate', seconds: 5, lost: 'C', form: 'data_uri', cancel: true, hook: 'signed', says_when: true,
+	{ id: 'replicate', fake: 'replicate', seconds: 5, lost: 'C', form: 'data_uri', large: 'upload', cancel: true, hook: 'signed', says_when: true,
 		text: { endpoint: 'luma/ray-2-720p', params: { input: { prompt: 'prompt', duration: 'duration' } } },
 		image: { params: { input: { prompt: 'prompt', duration: 'duration', start_image: 'start_image' } } } },
 	{ id: 'luma', fake: 'luma', seconds: 5, lost: 'D', form: 'base64', says_when: true,

@@ -51,6 +51,13 @@ export const rows = {
 		image_ok(images[0], c);
 	} },
 
+	// Beyond what they take inside a request.
+	'a large image': { for: (c) => c.large, run: async (c) => {
+		const g = await c.submit({}, { mode: 'i2v', start_image: await c.upload({ noise: true }) });
+		await c.completed(g);
+		image_ok(c.job(g).images[0], { form: c.large });
+	} },
+
 	'progress and place in the queue': { for: (c) => c.progress || c.position, run: async (c) => {
 		const g = await c.submit({ polls: Array(2000).fill(c.progress ? 'running' : 'queued') });
 		await c.user.until(g.id, (s) => s.stage === 'generate' && (!c.progress || s.progress >= c.progress), 170000);
@@ -76,6 +83,12 @@ export const rows = {
 
 	'input not taken': { run: async (c) => {
 		await c.failed(await c.submit({ submit: 'invalid' }), { class: 'bad_input', theirs: true });
+	} },
+
+	'a model that is gone': { run: async (c) => {
+		const g = await c.submit({ submit: '404' });
+		const done = await c.failed(g, { class: 'not_found' });
+		assert.match(done.error.message, /model/);
 	} },
 
 	failure: { run: async (c) => {
@@ -148,6 +161,12 @@ export const rows = {
 		assert.equal(c.job(g).resumed, 1, 'from where it broke');
 	} },
 
+	'a slow download': { run: async (c) => {
+		const g = await c.submit({ video: 'slow' });
+		await c.plays(await c.completed(g));
+		assert.equal(c.fake.downloads[g.prompt], 1);
+	} },
+
 	// Amazon's stores say 403 for it, Google's 400.
 	'an expired link': { run: async (c) => {
 		const g = await c.submit({ video: [['403', '400', '410'][c.index % 3], 'ok'] });
@@ -197,25 +216,25 @@ export const rows = {
 	webhooks: { for: (c) => c.hook, run: async (c) => {
 		const g = await c.submit({ end: 'running', polls: [] }, { own_pace: true });
 		await c.user.until(g.id, (s) => s.stage === 'generate', 170000);
-		const job = c.job(g), { fake } = c;
+		const job = c.job(g);
 		assert.ok(job.hook, 'it was told where to call');
 		const row = async () => (await c.r.psql('select g.version, g.status, a.provider_job_id from generations g join attempts a '
 			+ 'on a.generation_id = g.id where g.id = $1', [g.id]))[0];
 		const before = await row();
 		const now = Math.floor(Date.now() / 1000);
 		const another = job.hook.replace(/[^/]+$/, 'A'.repeat(43));
-		assert.equal(await fake.send_hook(job, { url: another }), 401, 'another token');
-		assert.equal(await fake.send_hook(job, { url: job.hook.replace(/[^/]+(?=\/[^/]+$)/, randomUUID()) }), 404, 'another attempt');
+		await says(c, g, 401, { url: another });
+		await says(c, g, 404, { url: job.hook.replace(/[^/]+(?=\/[^/]+$)/, randomUUID()) });
 		if (c.hook === 'signed') {
 			await says(c, g, 401, { forged: true });
-			assert.equal(await fake.send_hook(job, { at: now - 400 }), 401, 'old');
+			await says(c, g, 401, { at: now - 400 });
 		}
 		const polls = job.polls;
-		for (let i = 0; i < 2; i++) assert.equal(await fake.send_hook(job), 200);
+		for (let i = 0; i < 2; i++) await says(c, g, 200);
 		await c.seen(g, 'the webhook hurries', () => job.polls > polls);
 		assert.deepEqual({ ...await row(), version: 0 }, { ...before, version: 0 }, 'nothing changed');
 		job.script.end = 'done';
-		assert.equal(await fake.send_hook(job), 200);
+		await says(c, g, 200);
 		await c.completed(g);
 	} },
 };

@@ -5,13 +5,21 @@
 // a fake has answered, reeld is told to hurry, as another instance that got a
 // webhook would tell it, and so is every open generation once a second.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import net from 'node:net';
 import zlib from 'node:zlib';
 import { mp4 } from '../fake/kit.mjs';
 import { reeld } from './env.mjs';
 
-export function png(width, height) {
+// Rows that no compression makes smaller, without a filter.
+function randomRows(width, height) {
+	const rows = randomBytes((width * 3 + 1) * height);
+	for (let y = 0; y < height; y++) rows[y * (width * 3 + 1)] = 0;
+	return rows;
+}
+
+export function png(width, height, noise = false) {
 	const chunk = (type, data) => {
 		const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
 		const out = Buffer.alloc(12 + data.length);
@@ -25,7 +33,7 @@ export function png(width, height) {
 	head.writeUInt32BE(height, 4);
 	head.set([8, 2, 0, 0, 0], 8);
 	return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head),
-		chunk('IDAT', zlib.deflateSync(Buffer.alloc((width * 3 + 1) * height, 0x55))), chunk('IEND', Buffer.alloc(0))]);
+		chunk('IDAT', zlib.deflateSync(noise ? randomRows(width, height) : Buffer.alloc((width * 3 + 1) * height, 0x55))), chunk('IEND', Buffer.alloc(0))]);
 }
 
 // The address that vendors call: known before reeld's own port is.
@@ -40,16 +48,17 @@ async function gate() {
 		res.writeHead(reply.status);
 		res.end(Buffer.from(await reply.arrayBuffer()));
 	});
+	self.server.keepAliveTimeout = 0; // no race with a caller that reuses
 	await new Promise((ok) => self.server.listen(0, '127.0.0.1', ok));
 	self.url = `http://127.0.0.1:${self.server.address().port}`;
 	return self;
 }
 
 // An input of user's; its id.
-export async function upload(user, { width = 1280, height = 720, purpose = 'start' } = {}) {
+export async function upload(user, { width = 1280, height = 720, purpose = 'start', noise = false } = {}) {
 	const form = new FormData();
 	form.append('purpose', purpose);
-	form.append('file', new Blob([png(width, height)], { type: 'image/png' }), 'a.png');
+	form.append('file', new Blob([png(width, height, noise)], { type: 'image/png' }), 'a.png');
 	const res = await user.fetch('/api/v1/uploads', { method: 'POST', body: form });
 	const doc = await res.json();
 	assert.equal(res.status, 201, JSON.stringify(doc));

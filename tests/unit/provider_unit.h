@@ -98,7 +98,10 @@ check_wants(const struct provider *provider, const struct provider_job *job,
 			    (int)v.next);
 		/* Users get our words, and nothing of the vendor's. */
 		if (v.class != PROVIDER_CLASS_NONE)
-			CHECK_STR(v.user_message, class_message(v.class));
+			CHECK_STR(v.user_message,
+			    want->step == SUBMIT && v.class == C(NOT_FOUND)
+				? MODEL_GONE_MESSAGE
+				: class_message(v.class));
 		provider_verdict_fini(&v);
 		provider_verdict_fini(&v);
 	}

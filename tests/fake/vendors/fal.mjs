@@ -181,6 +181,7 @@ export class Fal extends Fake {
 		case '429': return c.json(429, { detail: 'secret vendor words' }, { 'retry-after': String(script.retry_after ?? 1) });
 		case '503': return c.json(503, { detail: 'no runner', error_type: 'runner_scheduling_failure' },
 			{ 'x-fal-error-type': 'runner_scheduling_failure' });
+		case '404': return c.json(404, { detail: 'Application not found' });
 		case 'key': return c.json(401, { detail: 'Cannot access application. Authentication is required' });
 		case 'funds': return c.json(403, { detail: 'User is locked. Reason: Exhausted balance.' });
 		default: return c.json(Number(kind), { detail: 'secret vendor words', error_type: 'internal_error' });

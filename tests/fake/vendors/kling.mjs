@@ -123,6 +123,7 @@ export class Kling extends Fake {
 		case 'invalid': return problem(400, 1201, 'secret vendor words');
 		case '429': return problem(429, 1303, 'parallel task over resource pack limit');
 		case 'key': return problem(401, 1002, 'authorization is invalid');
+		case '404': return problem(404, 1203, 'secret vendor words');
 		case 'funds': return problem(429, 1102, 'Account balance not enough');
 		default: return problem(Number(kind), 5000, 'secret vendor words');
 		}
