@@ -9,6 +9,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0003_generations.sql \
 	sql/migrations/0004_money.sql \
 	sql/migrations/0005_isolation.sql \
+	sql/migrations/0007_accounts.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \
 	sql/functions/02_money.sql \
@@ -19,10 +20,12 @@ nobase_dist_pkgdata_DATA += \
 	sql/functions/07_worker.sql \
 	sql/functions/08_access.sql \
 	sql/functions/09_audit.sql \
-	sql/functions/10_catalogue.sql
+	sql/functions/10_catalogue.sql \
+	sql/functions/11_account.sql
 
 # Statement files become an enum and a table in src/pg.
 STMT_FILES = \
+	sql/stmt/account.sql \
 	sql/stmt/admin.sql \
 	sql/stmt/auth.sql \
 	sql/stmt/catalogue.sql \

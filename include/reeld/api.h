@@ -25,6 +25,7 @@ struct live;
 struct media_pool;
 struct pg_pool;
 struct redis;
+struct seal_ring;
 struct storage;
 struct ws;
 
@@ -47,7 +48,8 @@ struct app {
 	struct auth *auth;
 	struct engine *engine;
 	struct http_server *http;
-	struct api_state *api; /* api_open() */
+	const struct seal_ring *ring; /* seals stored keys; NULL: none */
+	struct api_state *api;	      /* api_open() */
 };
 
 /* Every URL (src/api/routes.c). */
@@ -55,9 +57,13 @@ const struct http_route *api_routes(size_t *n);
 /* For http_opts.gate; http_opts.app is the struct app. */
 enum http_gate api_gate(struct http_call *call);
 
-/* For catalogue_opts.provider_ready, with the struct app as arg: is there an
- * adapter, and a key if it needs one? */
-bool api_provider_ready(void *app, const char *provider, struct err *why);
+/* For catalogue_opts, with the struct app as arg: is there an adapter, and a
+ * key if it needs one; which adapters there are; what is configured. */
+bool api_provider_ready(
+    void *app, const char *provider, bool has_key, struct err *why);
+const char *api_provider_known(void *app, size_t i, const char **title);
+bool api_provider_settings(
+    void *app, const char *provider, struct catalogue_settings *out);
 
 /* When all but app->http is there: sets app->api and the live hooks. */
 void api_open(struct app *app);

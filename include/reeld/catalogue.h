@@ -18,6 +18,7 @@
 
 struct catalogue;
 struct catalogue_snapshot;
+struct seal_ring;
 struct json_object;
 struct loop;
 struct pg_pool;
@@ -55,15 +56,67 @@ struct catalogue_model {
 	const struct json_object *shown;
 };
 
+/* --- Accounts at providers ------------------------------------------------ */
+
+/* What the configuration says about a provider: the account `default`, and
+ * the address that accounts without their own share. */
+struct catalogue_settings {
+	const char *base_url; /* NULL: the adapter's default */
+	const char *key;      /* NULL: none */
+	const char *source;   /* of the key: "env" or "file" */
+	const char *hook_secret;
+	bool allow_private;
+	int concurrency, rpm, poll_ms; /* 0: the adapter's default */
+};
+
+enum account_state { ACCOUNT_ON, ACCOUNT_PAUSED, ACCOUNT_BROKEN };
+enum circuit_state { CIRCUIT_CLOSED, CIRCUIT_OPEN, CIRCUIT_HALF_OPEN };
+
+struct catalogue_account {
+	struct id id;
+	const char *provider, *label;
+	const char *source;	 /* "env", "file", "stored", "none" */
+	const char *hint;	 /* the key's last four characters, or "" */
+	const char *base_url;	 /* NULL: the adapter's default */
+	const char *key;	 /* secret, in memory only; NULL: none */
+	const char *problem;	 /* why a key that should be there is not */
+	const char *hook_secret; /* of their webhooks; NULL: none */
+	bool allow_private;	 /* of the configured address only */
+	int concurrency;	 /* jobs there at once; 0: as the adapter */
+	int rpm;		 /* submits per minute; 0: as the adapter */
+	int poll_ms;		 /* 0: as the adapter */
+	int weight;
+	enum account_state state;
+	int64_t paused_until_ms; /* wall clock; 0: until resumed */
+	const char *reason;	 /* of the pause, or NULL */
+	enum circuit_state circuit;
+	int failures;
+};
+const char *account_state_name(enum account_state state);
+const char *circuit_state_name(enum circuit_state state);
+/* May new work be given to it, as far as this snapshot knows?  A key is not
+ * looked for. */
+bool account_is_on(const struct catalogue_account *account);
+/* The last four characters of a key that is long enough to stay secret. */
+void account_hint(const char *key, char out[8]);
+
 struct catalogue_opts {
 	struct pg_pool *pg;   /* engine pool (the statistics cross users) */
 	struct redis *redis;  /* may be NULL */
 	const char *instance; /* this process's id */
-	/* Can this provider be used here?  False with err->name "no_adapter"
-	 * or "no_key" and a message for people. */
+	/* Can this provider be used here, when it has a key or not?  False
+	 * with err->name "no_adapter" or "no_key" and a message for people. */
 	bool (*provider_ready)(
-	    void *arg, const char *provider, struct err *why);
+	    void *arg, const char *provider, bool has_key, struct err *why);
+	/* The providers that this program knows, one after the other; NULL
+	 * past the end. */
+	const char *(*known)(void *arg, size_t i, const char **title);
+	/* Fills *out; false: nothing is configured. */
+	bool (*settings)(
+	    void *arg, const char *provider, struct catalogue_settings *out);
 	void *arg;
+	const struct seal_ring *ring; /* opens stored keys; NULL: none */
+	const char *key_dir; /* of accounts' key files; NULL or "": none */
 };
 
 /* Starts loading at once; empty until the database answers. */
@@ -76,6 +129,8 @@ bool catalogue_ready(const struct catalogue *cat);
 void catalogue_reload(struct catalogue *cat);
 /* Only here, as soon as possible (the providers' settings changed). */
 void catalogue_refresh(struct catalogue *cat);
+/* The configuration was read again: its accounts, too. */
+void catalogue_settings_changed(struct catalogue *cat);
 
 /* By slug or alias; NULL: unknown.  May be unavailable. */
 const struct catalogue_model *
@@ -97,6 +152,18 @@ catalogue_stats(const struct catalogue *cat, const char *slug);
  * snapshot, and its entity tag. */
 const char *
 catalogue_list_body(struct catalogue *cat, size_t *len, const char **etag);
+
+/* The accounts of a provider (NULL: all), `default` first; those that are
+ * paused too. */
+const struct catalogue_account *catalogue_accounts(
+    const struct catalogue *cat, const char *provider, size_t *n);
+/* NULL: unknown or deleted. */
+const struct catalogue_account *
+catalogue_account(const struct catalogue *cat, const char *id);
+/* Why a queued job of this provider waits, or NULL when nothing is known to
+ * hold it.  For users in plain words, for operators with names. */
+const char *catalogue_waiting(const struct catalogue *cat, const char *provider,
+    bool operator, char * out, size_t size);
 
 /* system_config; fallback when absent or of another type. */
 int64_t catalogue_config_int(

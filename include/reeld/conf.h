@@ -84,6 +84,10 @@ struct conf {
 		const char *secret;
 	} auth;
 	struct {
+		const char *master_key_file; /* "" = keys can't be stored */
+		const char *key_dir; /* key files that accounts may name */
+	} secrets;
+	struct {
 		const char *emails; /* become admin at sign-in, commas */
 	} admin;
 	struct {
@@ -121,6 +125,10 @@ void conf_unref(struct conf *conf); /* NULL is fine */
 /* NULL when no such provider is known. */
 const struct conf_provider *
 conf_provider(const struct conf *conf, const char *name);
+
+/* Where a setting's value came from: "default", "env NAME", "flag", or a file
+ * and line; NULL for an unknown key. */
+const char *conf_origin(const struct conf *conf, const char *key);
 
 /* Every setting, one "key = value  # origin" line each; secrets as ***. */
 void conf_print(const struct conf *conf, struct buf *out);

@@ -21,6 +21,7 @@
 #include "reeld/id.h"
 #include "reeld/loop.h"
 
+struct catalogue_account;
 struct engine;
 struct fetch;
 struct json_object;
@@ -32,18 +33,6 @@ struct pg_rows;
 struct redis;
 struct storage;
 
-/* What the configuration says about a provider.  Borrowed from whoever
- * answers; asked for again at each use, so a reload takes effect. */
-struct provider_account {
-	const char *base_url;	 /* NULL: the adapter's default */
-	const char *key;	 /* secret; NULL: none */
-	const char *hook_secret; /* of their webhooks; NULL: none */
-	bool allow_private;
-	int concurrency; /* running at once here; 0: the adapter's default */
-	int rpm;	 /* submits per minute here; 0: the adapter's default */
-	int poll_ms;	 /* 0: the adapter's default */
-};
-
 struct engine_deps {
 	struct loop *loop;
 	struct pg_pool *pg;  /* the engine pool (app.engine is on) */
@@ -52,10 +41,14 @@ struct engine_deps {
 	struct storage *storage;
 	struct media_pool *media;
 	struct live *live; /* NULL: events wait in the outbox */
-	/* NULL when the provider has no settings of its own. */
-	const struct provider_account *(*account)(
-	    void *arg, const char *provider);
-	void *account_arg;
+	/* The accounts at a provider, `default` first (catalogue.h).  Borrowed
+	 * for this turn and asked for again at each use, so that a change
+	 * takes effect. */
+	const struct catalogue_account *(*accounts)(
+	    void *arg, const char *provider, size_t *n);
+	void *accounts_arg;
+	/* An account was paused or its circuit moved; NULL: nobody asks. */
+	loop_fn *accounts_changed;
 
 	const char *name;	/* of this machine, for people; copied */
 	const char *public_url; /* where providers reach us; NULL or "": not */
@@ -92,6 +85,16 @@ struct engine_stats {
 	uint64_t db_retries, db_refused, events_published, outbox_resent;
 };
 
+/* What became of a paid request. */
+enum submit_outcome {
+	SUBMIT_ACCEPTED,
+	SUBMIT_REFUSED,
+	SUBMIT_BUSY,
+	SUBMIT_NOT_SENT,
+	SUBMIT_UNCERTAIN,
+	SUBMIT_OUTCOMES
+};
+
 /* Copies deps (the modules in it are borrowed and outlive the engine). */
 struct engine *engine_new(const struct engine_deps *deps);
 /* Registers the instance as soon as the database is up, then works. */
@@ -108,6 +111,11 @@ void engine_free(struct engine *engine); /* NULL is fine */
 
 const struct id *engine_instance(const struct engine *engine);
 const struct engine_stats *engine_stats(const struct engine *engine);
+/* Submits of this process by account and outcome, for /metrics. */
+typedef void engine_account_fn(
+    const char *account, const uint64_t outcomes[SUBMIT_OUTCOMES], void *arg);
+void engine_account_stats(
+    const struct engine *engine, engine_account_fn *fn, void *arg);
 bool engine_is_up(const struct engine *engine); /* registered and beating */
 /* One log line per job. */
 void engine_dump(const struct engine *engine);

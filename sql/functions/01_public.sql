@@ -44,7 +44,9 @@ select j.id as job_id, j.generation_id, j.user_id, j.kind, j.step,
 	ms(g.cancel_requested_at) as cancel_requested_ms,
 	ms(g.created_at) as created_ms, ms(j.eligible_at) as eligible_ms,
 	a.id as attempt_id, a.number as attempt_number,
-	a.status::text as attempt_status, a.nonce, a.account_id,
+	a.status::text as attempt_status, a.nonce,
+	coalesce(a.account_id, j.account_id) as account_id,
+	coalesce(pa.opened_until is not null, false) as probe,
 	a.provider_job_id, a.refs, a.result_url, a.result as attempt_result,
 	ms(a.result_expires_at) as result_expires_ms,
 	ms(a.created_at) as attempt_ms, ms(a.submitted_at) as submitted_ms,
@@ -54,6 +56,8 @@ from jobs j join generations g on g.id = j.generation_id
 	join model_routes r on r.id = g.route_id
 	join models m on m.id = g.model_id
 	left join attempts a on a.id = j.attempt_id
+	left join provider_accounts pa
+	on pa.id = coalesce(a.account_id, j.account_id)
 	left join assets sa on sa.id = g.start_asset_id
 	left join assets ea on ea.id = g.end_asset_id;
 

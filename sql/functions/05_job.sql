@@ -21,31 +21,115 @@ language sql volatile as $$
 		else least(5 * 2.0 ^ (p_tries - 1), 300) end)
 $$;
 
--- job_claim: takes up to p_slots[i] queued jobs of provider p_providers[i]
--- for instance p_owner, lowest (priority, eligible_at, id) first; a paused
--- provider gives none. Fair between users because only a user's first few
--- generations are queued at all. Returns job_work rows, job_status running.
-create function job_claim(p_owner uuid, p_providers text[], p_slots int[])
-returns setof job_work language plpgsql rows 20 as $$
+-- job_claim: takes queued jobs for instance p_owner, lowest (priority,
+-- eligible_at, id) first. The arrays go together: up to p_slots[i] jobs of
+-- provider p_providers[i] on account p_accounts[i] (null: no account), which
+-- may have p_concurrency[i] jobs at once and p_rpm[i] submits per minute (0 or
+-- null: no limit) over all instances; the account rows are the lock for that.
+-- A provider or account that is paused, held or open gives none; one that is
+-- half open gives one. Providers that are named and have no room at all lose
+-- queued jobs to other routes that have (jobs_move). Fair between users
+-- because only a user's first few generations are queued at all. Returns
+-- job_work rows, job_status running.
+create function job_claim(p_owner uuid, p_providers text[], p_slots int[],
+	p_accounts uuid[] default null, p_concurrency int[] default null,
+	p_rpm int[] default null) returns setof job_work
+language plpgsql rows 20 as $$
 declare
 	ids uuid[];
+	names text[];
+	accounts uuid[];
+	rooms int[];
+	able text[];
+	free int[];
+	stuck text[];
 begin
-	with want as (
-		select w.provider, w.n from unnest(p_providers, p_slots)
-			as w(provider, n) join providers p on p.name = w.provider
+	if not exists (select from jobs q where q.status = 'queued'
+		and q.provider = any (p_providers) and q.eligible_at <= now()) then
+		return;
+	end if;
+	-- Claimers of one limited account come one after the other.
+	perform from provider_accounts a where a.id in (select w.account
+		from unnest(p_accounts, p_concurrency, p_rpm)
+			as w(account, most, rpm) join provider_accounts l
+			on l.id = w.account
+		where w.most > 0 or w.rpm > 0 or l.opened_until is not null)
+		order by a.id for no key update;
+	select array_agg(x.provider), array_agg(x.account), array_agg(x.n)
+		into names, accounts, rooms
+	from (
+		select w.provider, w.account, least(w.n,
+			case when w.most > 0 then w.most - (select count(*)
+				from jobs j where j.account_id = w.account
+				and j.finished_at is null
+				and j.step in ('submit', 'poll'))::int end,
+			case when w.rpm > 0 then rate_room(a.submit_tat, w.rpm) end,
+			case when a.opened_until is not null then 1 end) as n
+		from unnest(p_providers, p_slots, p_accounts, p_concurrency, p_rpm)
+			as w(provider, n, account, most, rpm)
+			join providers p on p.name = w.provider
+			left join provider_accounts a on a.id = w.account
 		where w.n > 0 and (p.state = 'on'
 			or p.state = 'paused' and p.paused_until <= now())
-	), pick as (
-		select j.id from want cross join lateral (
-			select q.id from jobs q where q.status = 'queued'
-				and q.provider = want.provider and q.eligible_at <= now()
-			order by q.priority, q.eligible_at, q.id limit want.n
-			for update skip locked) j
+			and (p.sunset_at is null or p.sunset_at > now())
+			and (w.account is null or account_able(a))
+	) x where x.n > 0;
+	if names is null then
+		return;
+	end if;
+	stuck := array(select unnest(p_providers) except select unnest(names));
+	if cardinality(stuck) > 0 then
+		-- What is left after each provider's own queue.
+		select array_agg(t.provider), array_agg(t.n) into able, free from (
+			select o.provider, (o.n - (select count(*) from (select
+				from jobs q where q.status = 'queued'
+				and q.provider = o.provider and q.eligible_at <= now()
+				limit o.n) own))::int as n
+			from (select u.provider, sum(u.n) as n from unnest(names, rooms)
+				as u(provider, n) group by u.provider) o) t where t.n > 0;
+		if able is not null then
+			perform jobs_move(stuck, able, free);
+		end if;
+	end if;
+	with want as (
+		select u.provider, sum(u.n) as n from unnest(names, rooms)
+			as u(provider, n) group by u.provider
+	), pick as materialized (
+		select want.provider, j.id, j.nth from want cross join lateral (
+			select f.id, row_number() over () as nth from (
+				select q.id from jobs q where q.status = 'queued'
+					and q.provider = want.provider and q.eligible_at <= now()
+				order by q.priority, q.eligible_at, q.id limit want.n
+				for update skip locked) f) j
+	), slot as (
+		-- By weight among the accounts that have room.
+		select u.provider, u.account, row_number() over (partition by
+			u.provider order by coalesce(a.weight, 1) = 0, -ln(1 - random())
+			/ greatest(coalesce(a.weight, 1), 1)) as nth
+		from unnest(names, accounts, rooms) as u(provider, account, n)
+			left join provider_accounts a on a.id = u.account
+			join (select p.provider, count(*) as n from pick p
+				group by p.provider) got on got.provider = u.provider
+			cross join generate_series(1, least(u.n, got.n))
 	), took as (
 		update jobs j set status = 'running', owner = p_owner,
-			crash_count = j.crash_count + 1,
+			account_id = slot.account, crash_count = j.crash_count + 1,
 			started_at = coalesce(j.started_at, now())
-		from pick where j.id = pick.id returning j.id
+		from pick join slot using (provider, nth) where j.id = pick.id
+		returning j.id, j.account_id
+	), spent as (
+		update provider_accounts a set
+			submit_tat = case when w.rpm > 0 then greatest(a.submit_tat,
+				now()) + t.n * rate_interval(w.rpm) else a.submit_tat end,
+			probe_at = case when a.opened_until is not null then now() end,
+			opened_until = case when a.opened_until is not null then now()
+				+ interval '1 minute' end
+		from (select account_id, count(*) as n from took
+			where account_id is not null group by account_id) t
+			join unnest(p_accounts, p_rpm) as w(account, rpm)
+			on w.account = t.account_id
+		where a.id = t.account_id and (w.rpm > 0
+			or a.opened_until is not null)
 	)
 	select array_agg(id) into ids from took;
 	if ids is null then
@@ -157,7 +241,9 @@ begin
 	update jobs j set owner = null, crash_count = 0,
 		status = case when j.step = 'submit' and j.status = 'running'
 			and g.status = 'queued' then 'queued'::job_status
-			else j.status end
+			else j.status end,
+		account_id = case when j.step = 'submit' and j.status = 'running'
+			and g.status = 'queued' then null else j.account_id end
 		from generations g where g.id = j.generation_id
 		and j.id in (select id from jobs where owner = p_owner
 			and (p_ids is null or id = any (p_ids)) order by id for update);
@@ -165,9 +251,15 @@ begin
 	return n;
 end $$;
 
--- job_requeue: the submit surely did not happen (429, 503, could not connect).
--- p_counts = it used up a try (429 does not). p_delay_ms null = the policy's.
--- Outcomes: requeued; exhausted (tries used up, nothing written: fail it);
+-- job_requeue: the submit surely did not happen (429, 503, could not connect,
+-- no credit there). p_counts = it used up a try (429 does not). p_delay_ms
+-- null = the policy's; it is not waited when the job may go elsewhere.
+-- p_leave = this route can't do it at all. p_account (a state: `held`, for
+-- p_account_ms; `paused`, for p_account_ms; `broken`) is what its account gets,
+-- with p_reason. A route whose tries are used up is left when there is another
+-- one (attempt.fallback); which account, and which of the routes with room,
+-- the next claim decides. Outcomes: requeued; exhausted (no route left,
+-- nothing written: fail it);
 -- cancelled (the user asked meanwhile: ended and refunded); gone (also when in
 -- review: a person may have seen it; fail it instead; and when p_attempt was
 -- taken back before or the job has another one: this call arrives late, and
@@ -175,11 +267,16 @@ end $$;
 -- was lost may still be on its way too: its attempt is written as failed, so
 -- that it finds itself taken back.
 create function job_requeue(p_job uuid, p_owner uuid, p_attempt uuid,
-	p_delay_ms int, p_counts boolean, p_code text, p_message text)
+	p_delay_ms int, p_counts boolean, p_code text, p_message text,
+	p_leave boolean default false, p_account text default null,
+	p_account_ms int default null, p_reason text default null)
 returns move_result language plpgsql as $$
 declare
 	j jobs;
 	g generations;
+	r model_routes;
+	spent boolean;
+	elsewhere boolean;
 begin
 	select * into j from jobs where id = p_job and owner = p_owner
 		and finished_at is null for update;
@@ -192,9 +289,12 @@ begin
 	if g.status not in ('queued', 'processing', 'cancelling') then
 		return generation_unchanged('gone', null);
 	end if;
-	if g.status <> 'cancelling' and p_counts
-		and j.tries + 1 >= job_tries_max('submit') then
-		return generation_unchanged('exhausted', g.id);
+	spent := p_leave or p_counts and j.tries + 1 >= job_tries_max('submit');
+	if g.status <> 'cancelling' and spent then
+		r := route_next(g.model_id, j.routes_tried || g.route_id, null);
+		if r.id is null then
+			return generation_unchanged('exhausted', g.id);
+		end if;
 	end if;
 	update attempts set status = 'failed', finished_at = now(),
 		error_class = 'not_sent', error_code = p_code,
@@ -210,15 +310,38 @@ begin
 			g.route_id, g.provider, 'failed', p_attempt, 'not_sent', p_code,
 			now() on conflict (id) do nothing;
 	end if;
+	if p_account = 'held' then
+		update provider_accounts set hold_until = greatest(hold_until,
+			now() + make_interval(secs => p_account_ms / 1000.0))
+			where id = j.account_id;
+	elsif p_account is not null and exists (select from provider_accounts
+		where id = j.account_id and state = 'on') then
+		perform account_pause(j.account_id, p_account, ms(now()
+			+ make_interval(secs => p_account_ms / 1000.0)), p_reason, null);
+	end if;
 	if g.status = 'cancelling' then
 		return generation_end(g.id, 'cancelled', 'cancelled', 'cancelled',
 			'Cancelled.', null, true, 0);
 	end if;
+	elsewhere := spent or j.account_id is not null and (exists (select
+		from provider_accounts a where a.provider = j.provider
+		and a.id <> j.account_id and account_able(a))
+		or exists (select from model_routes o where o.model_id = g.model_id
+		and o.is_active and o.provider <> j.provider
+		and o.id <> all (coalesce(j.routes_tried, '{}'))));
 	update jobs set status = 'queued', owner = null, crash_count = 0,
-		tries = tries + p_counts::int, attempt_id = null,
-		last_error = left(p_code, 200), eligible_at = now() + coalesce(
+		account_id = null, tries = case when spent then 0
+		else tries + p_counts::int end,
+		routes_tried = case when spent then routes_tried || g.route_id
+		else routes_tried end,
+		attempt_id = null, last_error = left(p_code, 200),
+		eligible_at = case when spent or elsewhere and not p_counts then
+		now() else now() + coalesce(
 		make_interval(secs => p_delay_ms / 1000.0),
-		job_backoff('submit', j.tries + 1)) where id = p_job;
+		job_backoff('submit', j.tries + 1)) end where id = p_job;
+	if spent then
+		perform job_reroute(p_job, r, p_code);
+	end if;
 	update generations set status = 'queued', stage = null,
 		version = version + 1, updated_at = now(),
 		deadline_at = coalesce(j.started_at, now()) + make_interval(secs =>
@@ -303,7 +426,8 @@ begin
 		cost_quoted_micro_usd)
 	select p_attempt, g.id, j.id, g.user_id, 1 + coalesce((select max(number)
 		from attempts where generation_id = g.id), 0), g.route_id, g.provider,
-		p_account, 'submitting', p_nonce, p_token_hash, p_request,
+		coalesce(p_account, j.account_id), 'submitting', p_nonce,
+		p_token_hash, p_request,
 		p_cost_micro_usd;
 	update jobs set attempt_id = p_attempt where id = p_job;
 	update generations set status = 'processing', stage = 'submit',

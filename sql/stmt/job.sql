@@ -1,8 +1,8 @@
 -- The engine's statements. ENGINE pool. Parameters are those of the function of
 -- the same name, in its order; see sql/functions for the outcomes.
 
--- name: job_claim (uuid, text[], int[])
-select * from job_claim($1, $2, $3);
+-- name: job_claim (uuid, text[], int[], uuid[], int[], int[])
+select * from job_claim($1, $2, $3, $4, $5, $6);
 
 -- name: job_adopt (uuid, interval, uuid, int, text[])
 select outcome, event_seq, event, balance_event, promoted, seqs, (w).* from
@@ -14,9 +14,10 @@ select job_clean as n from job_clean($1, $2);
 -- name: job_release (uuid, uuid[])
 select job_release as n from job_release($1, $2);
 
--- name: job_requeue (uuid, uuid, uuid, int, boolean, text, text)
+-- name: job_requeue (uuid, uuid, uuid, int, boolean, text, text, boolean, text, int, text)
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,
-	(g).* from job_requeue($1, $2, $3, $4, $5, $6, $7);
+	(g).* from job_requeue($1, $2, $3, $4, $5, $6, $7,
+	$8, $9, $10, $11);
 
 -- name: job_step_retry (uuid, uuid, text)
 select * from job_step_retry($1, $2, $3);

@@ -15,6 +15,14 @@ admin_audit_reply(struct act *act, const char *action, const char *target_type,
 /* A row of admin_jobs and the like. */
 struct json_object *
 admin_job_view(const struct pg_rows *rows, int row, void *arg);
+/* {"until" or "seconds", "reason"} of a pause; reason is the caller's to free;
+ * until_ms 0: until it is resumed.  false: replied. */
+struct admin_pause {
+	int64_t until_ms;
+	char *reason;
+};
+bool
+admin_pause_read(struct http_call *call, struct admin_pause *out) REELD_MUST;
 /* "why" of an operator: {"reason"?}; false: replied. */
 bool admin_reason(struct http_call *call, char **out) REELD_MUST;
 

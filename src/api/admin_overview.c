@@ -53,11 +53,41 @@ api_admin_queues(struct http_call *call)
 
 struct pause {
 	char *until, *reason;
+	struct json_int seconds;
 };
 static const struct json_field pause_fields[] = {
     JTEXT(struct pause, until, 1, 40),
+    JINT(struct pause, seconds, 1, 366 * 86400),
     JTEXT(struct pause, reason, 0, 500),
 };
+
+bool
+admin_pause_read(struct http_call *call, struct admin_pause *out)
+{
+	struct pause in;
+	struct err err;
+	bool ok = true;
+
+	if (!json_read(http_json(call), pause_fields, nitems(pause_fields), &in,
+		&err)) {
+		http_reply_err(call, &err);
+		return false;
+	}
+	out->until_ms =
+	    in.seconds.set ? clock_wall_ms() + in.seconds.v * 1000 : 0;
+	if (in.until != NULL &&
+	    (in.seconds.set || !time_parse_rfc3339(in.until, &out->until_ms) ||
+		out->until_ms <= clock_wall_ms())) {
+		err_set_field(&err, ERR_INVALID, "bad_time", "#/until",
+		    "until is a time to come, as 2026-11-21T10:00:00Z; or "
+		    "give seconds.");
+		http_reply_err(call, &err);
+		ok = false;
+	}
+	out->reason = ok ? xstrdup(in.reason) : NULL;
+	json_read_free(pause_fields, nitems(pause_fields), &in);
+	return ok;
+}
 
 static void
 on_switched(struct act *act, const struct pg_rows *rows, const struct err *err)
@@ -80,31 +110,18 @@ on_switched(struct act *act, const struct pg_rows *rows, const struct err *err)
 void
 api_admin_queue_pause(struct http_call *call)
 {
-	struct pause in;
+	struct admin_pause pause;
 	struct act *act;
-	struct err err;
-	int64_t until_ms = 0;
 
-	if (!json_read(http_json(call), pause_fields, nitems(pause_fields), &in,
-		&err)) {
-		http_reply_err(call, &err);
+	if (!admin_pause_read(call, &pause))
 		return;
-	}
-	if (in.until != NULL &&
-	    (!time_parse_rfc3339(in.until, &until_ms) ||
-		until_ms <= clock_wall_ms())) {
-		err_set_field(&err, ERR_INVALID, "bad_time", "#/until",
-		    "until is a time to come, as 2026-11-21T10:00:00Z.");
-		http_reply_err(call, &err);
-	} else {
-		act = act_new(call, xstrdup("paused"), free);
-		act_query(act, STMT_PROVIDER_PAUSE,
-		    PG_ARGS(http_arg(call, "provider"),
-			until_ms > 0 ? pg_num(until_ms) : NULL, in.reason,
-			act->user),
-		    on_switched);
-	}
-	json_read_free(pause_fields, nitems(pause_fields), &in);
+	act = act_new(call, xstrdup("paused"), free);
+	act_query(act, STMT_PROVIDER_PAUSE,
+	    PG_ARGS(http_arg(call, "provider"),
+		pause.until_ms > 0 ? pg_num(pause.until_ms) : NULL,
+		pause.reason, act->user),
+	    on_switched);
+	free(pause.reason);
 }
 
 void

@@ -21,4 +21,5 @@ libreeld_a_SOURCES += src/api/act.c src/api/act.h src/api/view.c \
 	src/api/metrics_http.c src/api/metrics_process.c \
 	src/api/hooks.c src/api/admin.h src/api/admin_audit.c \
 	src/api/admin_overview.c src/api/admin_jobs.c \
-	src/api/admin_bulk.c src/api/admin_users.c
+	src/api/admin_bulk.c src/api/admin_users.c \
+	src/api/admin_accounts.c src/api/admin_providers.c src/api/admin_providers.h

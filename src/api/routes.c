@@ -17,6 +17,8 @@
 #define WORKER USER("worker"), .flags = AUTH_JOB_TOKEN | AUTH_LIMIT_NONE
 #define PROBE ANYONE, .flags = AUTH_LIMIT_NONE | HTTP_NO_LOG
 #define ADMIN_API API "/admin"
+#define PROVIDER ADMIN_API "/providers/{provider}"
+#define ACCOUNT ADMIN_API "/accounts/{id}"
 #define GENERATION API "/generations/{id}"
 #define WORKER_JOB API "/worker/jobs/{attempt}"
 #define ONE_MIB (1 << 20)
@@ -124,6 +126,22 @@ static const struct http_route routes[] = {
 	OPERATOR, .body = JSON, .flags = HTTP_BODY_OPTIONAL},
     {HTTP_POST, ADMIN_API "/queues/{provider}/resume", api_admin_queue_resume,
 	OPERATOR, .body = JSON, .flags = HTTP_BODY_OPTIONAL},
+    {HTTP_GET, ADMIN_API "/providers", api_admin_providers, OPERATOR},
+    {HTTP_GET, PROVIDER, api_admin_providers, OPERATOR},
+    {HTTP_POST, PROVIDER "/pause", api_admin_queue_pause, ADMIN, .body = JSON,
+	.flags = HTTP_BODY_OPTIONAL},
+    {HTTP_POST, PROVIDER "/resume", api_admin_queue_resume, ADMIN, .body = JSON,
+	.flags = HTTP_BODY_OPTIONAL},
+    {HTTP_POST, PROVIDER "/accounts", api_admin_accounts_create, ADMIN,
+	.body = JSON},
+    {HTTP_PATCH, ACCOUNT, api_admin_accounts_patch, ADMIN, .body = JSON},
+    {HTTP_DELETE, ACCOUNT, api_admin_accounts_delete, ADMIN},
+    {HTTP_POST, ACCOUNT "/pause", api_admin_accounts_pause, ADMIN, .body = JSON,
+	.flags = HTTP_BODY_OPTIONAL},
+    {HTTP_POST, ACCOUNT "/resume", api_admin_accounts_resume, ADMIN,
+	.body = JSON, .flags = HTTP_BODY_OPTIONAL},
+    {HTTP_PATCH, ADMIN_API "/routes/{id}", api_admin_routes_patch, ADMIN,
+	.body = JSON},
     {HTTP_GET, ADMIN_API "/workers", api_admin_workers, OPERATOR},
     {HTTP_POST, ADMIN_API "/workers/{id}/drain", api_admin_worker_drain,
 	OPERATOR, .body = JSON, .flags = HTTP_BODY_OPTIONAL},

@@ -119,12 +119,83 @@ on_models(const struct pg_rows *rows, const struct err *err, void *arg)
 }
 
 static void
+on_accounts(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct catalogue *self = arg;
+
+	if (err != NULL) {
+		load_failed(self, err);
+		return;
+	}
+	account_set_free(self->accounts);
+	self->accounts = account_set_new(self, rows);
+	/* Which models are available depends on them. */
+	pg_query_start(
+	    self->pg, STMT_CATALOGUE_LOAD, NULL, &self->query, on_models, self);
+}
+
+/* What the configuration has is written down first: attempts refer to it. */
+static void
+on_synced(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct catalogue *self = arg;
+
+	if (err != NULL) {
+		load_failed(self, err);
+		return;
+	}
+	self->synced = true;
+	pg_query_start(
+	    self->pg, STMT_ACCOUNT_LIST, NULL, &self->query, on_accounts, self);
+}
+
+static void
+sync(struct catalogue *self)
+{
+	struct json_object *list = json_new_arr(), *item;
+	char *text;
+
+	for (size_t i = 0; self->known != NULL; i++) {
+		const char *title, *name = self->known(self->arg, i, &title);
+		struct catalogue_settings settings = {0};
+		char hint[8];
+
+		if (name == NULL)
+			break;
+		item = json_new();
+		json_set_text(item, "provider", name);
+		json_set_text(item, "title", title);
+		if (self->settings(self->arg, name, &settings) &&
+		    settings.key != NULL) {
+			account_hint(settings.key, hint);
+			json_set_text(item, "hint", hint);
+		}
+		json_add_obj(list, &item);
+	}
+	text = json_dump_text(list);
+	json_free(&list);
+	pg_query_start(self->pg, STMT_ACCOUNTS_SYNC, PG_ARGS(text),
+	    &self->query, on_synced, self);
+	free(text);
+}
+
+static void
 load(struct catalogue *self)
 {
 	self->again = false;
 	timer_clear(&self->timer);
-	pg_query_start(
-	    self->pg, STMT_CATALOGUE_LOAD, NULL, &self->query, on_models, self);
+	if (!self->synced)
+		sync(self);
+	else
+		pg_query_start(self->pg, STMT_ACCOUNT_LIST, NULL, &self->query,
+		    on_accounts, self);
+}
+
+void
+catalogue_settings_changed(struct catalogue *self)
+{
+	self->synced = false;
+	catalogue_refresh(self);
 }
 
 void
@@ -173,7 +244,12 @@ catalogue_new(struct loop *loop, const struct catalogue_opts *opts)
 	self->redis = opts->redis;
 	self->instance = xstrdup(opts->instance != NULL ? opts->instance : "");
 	self->provider_ready = opts->provider_ready;
+	self->settings = opts->settings;
+	self->known = opts->known;
 	self->arg = opts->arg;
+	self->ring = opts->ring;
+	if (opts->key_dir != NULL && opts->key_dir[0] != '\0')
+		self->key_dir = xstrdup(opts->key_dir);
 	timer_init(&self->timer, loop, "catalogue", on_timer, self);
 	if (self->redis != NULL)
 		redis_subscribe(self->redis, CHANNEL, on_changed, self);
@@ -195,6 +271,8 @@ catalogue_free(struct catalogue *self)
 	catalogue_unref(&self->next);
 	json_free(&self->stats);
 	list_drop(self);
+	account_set_free(self->accounts);
+	free(self->key_dir);
 	free(self->instance);
 	free(self);
 }

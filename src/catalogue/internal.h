@@ -32,14 +32,33 @@ struct catalogue_snapshot {
 	struct json_object *config; /* key: value */
 };
 
+/* One account with what it borrows from. */
+struct account_owned {
+	char *text[8];
+	int n_text;
+	char *key; /* secret */
+};
+struct account_set {
+	size_t n;
+	struct catalogue_account *accounts; /* by provider, then label */
+	struct account_owned *owned;
+};
+
 struct catalogue {
 	struct loop *loop;
 	struct pg_pool *pg;
 	struct redis *redis;
 	char *instance;
 	bool (*provider_ready)(
-	    void *arg, const char *provider, struct err *why);
+	    void *arg, const char *provider, bool has_key, struct err *why);
+	bool (*settings)(
+	    void *arg, const char *provider, struct catalogue_settings *out);
 	void *arg;
+	const struct seal_ring *ring;
+	char *key_dir;
+	const char *(*known)(void *arg, size_t i, const char **title);
+	bool synced; /* the configured accounts are in the database */
+	struct account_set *accounts;	 /* NULL until loaded */
 	struct catalogue_snapshot *now;	 /* NULL until the first is loaded */
 	struct catalogue_snapshot *next; /* being loaded */
 	struct json_object *stats;	 /* slug: {...}; NULL: none yet */
@@ -51,6 +70,14 @@ struct catalogue {
 	size_t list_len;
 	char list_etag[33];
 };
+
+/* accounts.c: rows of account_list. */
+struct account_set *
+account_set_new(const struct catalogue *cat, const struct pg_rows *rows);
+void account_set_free(struct account_set *set); /* wipes the keys */
+/* Can work be given to this provider?  Else *detail is why, for people. */
+bool account_set_able(const struct catalogue *cat, const char *provider,
+    bool *has_key, const char **detail);
 
 /* load.c: rows of catalogue_load. */
 struct catalogue_snapshot *

@@ -70,6 +70,8 @@ read_route(const struct catalogue *cat, struct json_object *doc,
 {
 	const char *state = json_text_at(doc, "provider_state");
 	const char *why = json_text_at(doc, "paused_reason");
+	const char *detail;
+	bool has_key, able;
 	int64_t n;
 	struct err err;
 
@@ -81,7 +83,8 @@ read_route(const struct catalogue *cat, struct json_object *doc,
 	out->priority = json_int_at(doc, "priority", &n) ? (int)n : 100;
 	out->weight = json_int_at(doc, "weight", &n) ? (int)n : 1;
 	out->usable = true;
-	if (!cat->provider_ready(cat->arg, out->provider, &err))
+	able = account_set_able(cat, out->provider, &has_key, &detail);
+	if (!cat->provider_ready(cat->arg, out->provider, has_key, &err))
 		route_refuse(out, doc, err_code_name(&err), err.msg);
 	else if (is_past(doc, "sunset_ms"))
 		route_refuse(out, doc, "sunset", "Its provider ended it.");
@@ -89,6 +92,8 @@ read_route(const struct catalogue *cat, struct json_object *doc,
 		route_refuse(out, doc, "paused",
 		    why != NULL && why[0] != '\0' ? why
 						  : "Its provider is paused.");
+	else if (!able)
+		route_refuse(out, doc, "paused", detail);
 }
 
 static void

@@ -110,6 +110,18 @@ fail:
 	return false;
 }
 
+const char *
+conf_origin(const struct conf *conf, const char *key)
+{
+	struct conf_full *full = (struct conf_full *)conf;
+	void *base;
+	size_t row;
+
+	return conf_find(full, key, &base, &row) != NULL
+	    ? full->origins[row].text
+	    : NULL;
+}
+
 struct conf *
 conf_ref(struct conf *conf)
 {

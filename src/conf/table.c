@@ -89,6 +89,12 @@ const struct setting conf_settings[] = {
     {"auth.secret", SET_SECRET, AT(auth.secret), "", 0, 0, NULL, NULL,
 	"Signs the tokens of running jobs; the same in all instances.  Empty: "
 	"one is made and kept in storage.dir."},
+    {"secrets.master_key_file", SET_TEXT, AT(secrets.master_key_file), "", 0, 0,
+	NULL, NULL,
+	"File of 32 random bytes that encrypts the providers' keys in the "
+	"database; empty: none can be stored there."},
+    {"secrets.key_dir", SET_TEXT, AT(secrets.key_dir), "", 0, 0, NULL, NULL,
+	"Folder of the key files that providers' accounts may name."},
     {"admin.emails", SET_TEXT, AT(admin.emails), "", 0, 0, NULL, "ADMIN_EMAILS",
 	"Who becomes admin at sign-in, with commas."},
     {"oauth.github_id", SET_TEXT, AT(oauth.github_id), "", 0, 0, NULL,

@@ -29,45 +29,8 @@ lane_find(struct engine *engine, const char *name)
 	lane = &engine->lanes[engine->n_lanes++];
 	memset(lane, 0, sizeof *lane);
 	lane->provider = provider;
-	lane->filled_ms = clock_mono_ms();
-	lane->tokens = 1e9; /* until its limit is looked at */
 	keys_init(&lane->keys);
 	return lane;
-}
-
-/* How many more of this provider may start here now. */
-static int
-lane_room(struct engine *engine, struct lane *lane)
-{
-	const struct provider *p = lane->provider;
-	const struct provider_account *account = engine->d.account != NULL
-	    ? engine->d.account(engine->d.account_arg, p->name)
-	    : NULL;
-	int limit = account != NULL && account->concurrency > 0
-	    ? account->concurrency
-	    : p->concurrency;
-	int rpm = account != NULL && account->rpm > 0 ? account->rpm
-						      : p->requests_per_min;
-	int room = CLAIM_MAX;
-	int64_t now = clock_mono_ms();
-
-	if (p->transport == PROVIDER_NONE)
-		return 0;
-	if (p->needs_key && (account == NULL || account->key == NULL))
-		return 0;
-	if (limit > 0 && limit - lane->running < room)
-		room = limit - lane->running;
-	if (rpm > 0) {
-		double burst = rpm < 10 ? 1 : rpm / 10.0;
-
-		lane->tokens += (double)(now - lane->filled_ms) * rpm / 60000;
-		if (lane->tokens > burst)
-			lane->tokens = burst;
-		if (lane->tokens < room)
-			room = (int)lane->tokens;
-	}
-	lane->filled_ms = now;
-	return room > 0 ? room : 0;
 }
 
 static struct job *
@@ -113,8 +76,6 @@ on_claimed(const struct pg_rows *rows, const struct err *err, void *arg)
 		if (job == NULL)
 			continue;
 		self->stats.claimed++;
-		if (job->lane->tokens >= 1)
-			job->lane->tokens--;
 		job_begin(job);
 	}
 	if (n > 0 || self->wake_again)
@@ -122,44 +83,87 @@ on_claimed(const struct pg_rows *rows, const struct err *err, void *arg)
 	self->wake_again = false;
 }
 
+/* The columns of job_claim(), as PostgreSQL reads arrays. */
+struct wanted {
+	struct buf providers, slots, accounts, concurrency, rpm;
+	int n;
+};
+
+static void
+want(struct wanted *self, const struct provider *p,
+    const struct catalogue_account *account, int slots)
+{
+	char c = self->n++ > 0 ? ',' : '{';
+
+	buf_printf(&self->providers, "%c%s", c, p->name);
+	buf_printf(&self->slots, "%c%d", c, slots);
+	buf_printf(&self->accounts, "%c%s", c,
+	    account != NULL ? account->id.text : "NULL");
+	buf_printf(&self->concurrency, "%c%d", c,
+	    account != NULL && account->concurrency > 0 ? account->concurrency
+							: p->concurrency);
+	buf_printf(&self->rpm, "%c%d", c,
+	    account != NULL && account->rpm > 0 ? account->rpm
+						: p->requests_per_min);
+}
+
+/* A provider that nothing can be sent to is named all the same: its queued
+ * jobs may have other routes. */
+static void
+want_lane(struct engine *engine, struct wanted *self, const struct provider *p,
+    int room, bool *any)
+{
+	size_t n = 0;
+	const struct catalogue_account *accounts =
+	    engine->d.accounts(engine->d.accounts_arg, p->name, &n);
+	bool usable;
+
+	if (p->transport == PROVIDER_NONE)
+		return;
+	if (n == 0)
+		want(self, p, NULL, 0);
+	for (size_t i = 0; i < n; i++) {
+		usable = !p->needs_key || accounts[i].key != NULL;
+		want(self, p, &accounts[i], usable ? room : 0);
+		*any |= usable;
+	}
+}
+
 void
 claim_start(struct engine *self)
 {
-	struct buf names, slots;
-	int room = self->d.max_active - self->stats.active, any = 0;
+	struct buf *buf;
+	struct wanted wanted = {.n = 0};
+	struct buf *const columns[] = {&wanted.providers, &wanted.slots,
+	    &wanted.accounts, &wanted.concurrency, &wanted.rpm};
+	int room = self->d.max_active - self->stats.active;
+	bool any = false;
 
-	if (!self->up || self->draining || room <= 0)
+	if (!self->up || self->draining || room <= 0 ||
+	    self->d.accounts == NULL)
 		return;
 	if (self->claim_query != NULL || self->check_query != NULL) {
 		self->wake_again = true;
 		return;
 	}
-	buf_init(&names, 65536);
-	buf_init(&slots, 65536);
-	for (size_t i = 0; provider_at(i) != NULL; i++) {
-		struct lane *lane = lane_find(self, provider_at(i)->name);
-		int n = lane != NULL ? lane_room(self, lane) : 0;
-
-		if (n > room)
-			n = room;
-		if (n == 0)
-			continue;
-		room -= n;
-		buf_printf(
-		    &names, "%c%s", any ? ',' : '{', lane->provider->name);
-		buf_printf(&slots, "%c%d", any ? ',' : '{', n);
-		any++;
+	if (room > CLAIM_MAX)
+		room = CLAIM_MAX;
+	for (size_t i = 0; i < nitems(columns); i++)
+		buf_init(columns[i], 1 << 20);
+	for (size_t i = 0; provider_at(i) != NULL; i++)
+		want_lane(self, &wanted, provider_at(i), room, &any);
+	for (size_t i = 0; i < nitems(columns); i++) {
+		buf = columns[i];
+		buf_putc(buf, '}');
 	}
-	if (any > 0) {
-		buf_putc(&names, '}');
-		buf_putc(&slots, '}');
+	if (any)
 		pg_query_start(self->d.pg, STMT_JOB_CLAIM,
-		    PG_ARGS(
-			self->instance.text, buf_str(&names), buf_str(&slots)),
+		    PG_ARGS(self->instance.text, buf_str(&wanted.providers),
+			buf_str(&wanted.slots), buf_str(&wanted.accounts),
+			buf_str(&wanted.concurrency), buf_str(&wanted.rpm)),
 		    &self->claim_query, on_claimed, self);
-	}
-	buf_fini(&names);
-	buf_fini(&slots);
+	for (size_t i = 0; i < nitems(columns); i++)
+		buf_fini(columns[i]);
 }
 
 /* --- Adoption

@@ -84,12 +84,23 @@ end_requeue(struct job *job, int64_t delay_ms)
 {
 	/* Only what could not be reached uses up a try. */
 	bool counts = job->state.requeue_counts;
+	bool held = str_eq(job->verdict, "held");
+	int64_t rest_ms = held ? delay_ms : job->verdict_ms;
 
 	crash_point("requeue.before_commit");
 	pg_query_start(job->engine->d.pg, STMT_JOB_REQUEUE,
 	    PG_ARGS(job->id.text, job->engine->instance.text, job->attempt.text,
-		pg_num(delay_ms), pg_yes(counts), counts ? "not_sent" : "busy",
-		NULL),
+		pg_num(delay_ms), pg_yes(counts),
+		counts			    ? "not_sent"
+		    : job->leave	    ? job->why_code
+		    : held || !job->verdict ? "busy"
+					    : "account",
+		job->leave		   ? job->why_provider
+		    : job->verdict != NULL ? job->verdict_why
+					   : NULL,
+		pg_yes(job->leave), job->verdict,
+		job->verdict != NULL && rest_ms > 0 ? pg_num(rest_ms) : NULL,
+		job->verdict_why),
 	    &job->query, job_on_sql, job);
 }
 

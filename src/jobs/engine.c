@@ -362,6 +362,7 @@ engine_free(struct engine *self)
 		redis_subscribe(self->d.redis, WAKE_CHANNEL, NULL, NULL);
 	drop_everything(self);
 	cancel_queries(self);
+	account_free_all(self);
 	for (int i = 0; i < self->n_lanes; i++)
 		keys_fini(&self->lanes[i].keys);
 	worker_push_cancel(self);

@@ -362,10 +362,9 @@ check_keys(struct engine_hook *self, const struct engine_hook_in *in)
 static int
 check_secret(struct engine_hook *self, const struct engine_hook_in *in)
 {
-	const struct engine_deps *d = &self->engine->d;
-	const struct provider_account *account = d->account != NULL
-	    ? d->account(d->account_arg, self->provider->name)
-	    : NULL;
+	const struct lane *lane = lane_find(self->engine, self->provider->name);
+	const struct catalogue_account *account =
+	    lane != NULL ? lane_account(self->engine, lane) : NULL;
 	struct provider_hook hook = {
 	    in->body, in->len, in->header, in->header_arg, self->now_ms};
 	struct json_object *keys;

@@ -6,8 +6,10 @@
 
 #include <uthash.h>
 
+#include "jobs/breaker.h"
 #include "jobs/step.h"
 #include "pg/stmt_table.h"
+#include "reeld/catalogue.h"
 #include "reeld/crash.h"
 #include "reeld/fetch.h"
 #include "reeld/jobs.h"
@@ -36,10 +38,8 @@ struct hook_keys {
 /* Everything of one provider in this process. */
 struct lane {
 	const struct provider *provider;
-	int running;	   /* jobs here */
-	double tokens;	   /* submits that may start now */
-	int64_t filled_ms; /* when tokens was computed */
-	bool odd_status;   /* an unknown status word was logged */
+	int running;	 /* jobs here */
+	bool odd_status; /* an unknown status word was logged */
 	struct hook_keys keys;
 };
 
@@ -66,7 +66,8 @@ struct job {
 	struct lane *lane;
 	struct step state;
 
-	struct id id, generation, user, attempt, nonce;
+	struct id id, generation, user, attempt, nonce, account;
+	bool probe; /* the one that a half open circuit lets through */
 	char *endpoint;
 	struct json_object *params, *refs;
 	struct gen_spec spec;
@@ -83,6 +84,11 @@ struct job {
 	/* Why it failed, for generation_fail. */
 	char why_class[24], why_code[64], why_user[240], why_provider[512];
 	bool why_retry;
+	/* What a requeue says about the route and the account. */
+	bool leave;	       /* the route can't do it */
+	const char *verdict;   /* "held", "paused", "broken", or NULL */
+	int64_t verdict_ms;    /* for how long; 0: until somebody resumes it */
+	char verdict_why[200]; /* for operators */
 
 	/* Work in flight: at most one effect, so mostly one of these. */
 	struct pg_query *query;
@@ -117,6 +123,16 @@ struct job {
 
 TAILQ_HEAD(job_list, job);
 
+/* What this process saw of an account; by its id, never forgotten. */
+struct health {
+	UT_hash_handle hh;
+	struct engine *engine;
+	struct id account;
+	struct breaker breaker;
+	struct pg_query *query; /* tells the database of a change */
+	uint64_t outcomes[SUBMIT_OUTCOMES];
+};
+
 struct engine {
 	struct engine_deps d;
 	char *name, *public_url, *worker_url, *bucket;
@@ -125,6 +141,7 @@ struct engine {
 	struct engine_stats stats;
 	struct job_list jobs, dirty, slot_queue;
 	struct job *by_generation; /* uthash */
+	struct health *health;	   /* uthash */
 	struct lane lanes[MAX_LANES];
 	int n_lanes;
 
@@ -170,7 +187,11 @@ void job_learn(struct job *job, struct provider_verdict *verdict);
 void job_provider(struct job *job, struct provider_job *out);
 char *job_token(const struct job *job);
 void job_file_drop(struct job *job, struct job_file *file);
-const struct provider_account *job_account(const struct job *job);
+/* Where it was, or is to be, submitted; NULL: not known here (any more). */
+const struct catalogue_account *job_account(const struct job *job);
+/* The first account of a provider, for what all of them share. */
+const struct catalogue_account *
+lane_account(const struct engine *engine, const struct lane *lane);
 void job_dump(const struct job *job);
 
 /* submit.c, poll.c, download.c, finish.c, end.c: one effect each. */
@@ -205,6 +226,19 @@ void claim_start(struct engine *engine);
 void claim_adopt(struct engine *engine);
 struct lane *lane_find(struct engine *engine, const char *provider);
 void claim_check(struct engine *engine);
+
+/* accounts.c */
+/* What became of a paid request: feeds the account's circuit. */
+void account_note(struct job *job, enum submit_outcome outcome);
+/* A refusal that is about our account or this route, not about the video:
+ * remembers what a requeue has to say.  false: it is final. */
+bool account_refused(
+    struct job *job, const struct provider_verdict *verdict, int status);
+void account_hold(struct job *job);
+void account_verdict_clear(struct job *job);
+void account_free_all(struct engine *engine);
+/* Rows of accounts were changed: whoever shows them looks again. */
+void accounts_changed(struct engine *engine);
 
 /* slot.c is part of engine.c: downloads and media work at once. */
 bool engine_slot(struct job *job, enum step_do effect);

@@ -89,7 +89,7 @@ struct job *
 job_new(struct engine *engine, const struct pg_rows *rows, int row)
 {
 	struct lane *lane = lane_find(engine, pg_text(rows, row, "provider"));
-	const struct provider_account *account;
+	const struct catalogue_account *account;
 	struct job *job;
 	int64_t deadline_ms, now = clock_mono_ms();
 
@@ -103,6 +103,8 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	take_id(&job->user, pg_text(rows, row, "user_id"));
 	take_id(&job->attempt, pg_text(rows, row, "attempt_id"));
 	take_id(&job->nonce, pg_text(rows, row, "nonce"));
+	take_id(&job->account, pg_text(rows, row, "account_id"));
+	job->probe = pg_bool(rows, row, "probe");
 	job->endpoint = xstrdup(pg_text(rows, row, "endpoint"));
 	job->params = pg_json(rows, row, "params");
 	job->refs = pg_json(rows, row, "refs");
@@ -225,16 +227,6 @@ job_find(struct engine *engine, const char *generation)
 	return job;
 }
 
-const struct provider_account *
-job_account(const struct job *job)
-{
-	const struct engine_deps *d = &job->engine->d;
-
-	return d->account == NULL
-	    ? NULL
-	    : d->account(d->account_arg, job->lane->provider->name);
-}
-
 /* The attempt's own secret: in its callback URL and for its worker. */
 char *
 job_token(const struct job *job)
@@ -253,7 +245,7 @@ job_token(const struct job *job)
 void
 job_provider(struct job *job, struct provider_job *out)
 {
-	const struct provider_account *account = job_account(job);
+	const struct catalogue_account *account = job_account(job);
 
 	memset(out, 0, sizeof *out);
 	out->generation_id = job->generation.text;
@@ -560,14 +552,17 @@ job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
 	crash_point(point_of(what));
 	if (what != DO_RELEASE)
 		engine_publish(job->engine, rows, 0);
+	if (what == DO_REQUEUE && job->verdict != NULL)
+		accounts_changed(job->engine);
 	if (str_eq(outcome, "gone") && what != DO_REVIEW) {
 		job_on_simple(job, ON_LOST);
 		return;
 	}
 	if (str_eq(outcome, "exhausted")) {
-		job_why(job, "provider", "provider_unreachable",
-		    "The provider could not be reached.", NULL, true);
-		job_on_simple(job, ON_EXHAUSTED);
+		if (!job->leave)
+			job_why(job, "provider", "provider_unreachable",
+			    "The provider could not be reached.", NULL, true);
+		job_on_why(job, ON_EXHAUSTED, job->why_code);
 		return;
 	}
 	if (what == DO_RECORD &&

@@ -47,7 +47,7 @@ keys_current(const struct hook_keys *self)
 /* The adapter's address; on the configured base when that is another host
  * than the adapter's own: a test server or a relay. */
 static char *
-keys_address(const struct provider *p, const struct provider_account *account)
+keys_address(const struct provider *p, const struct catalogue_account *account)
 {
 	char own[300], base[300];
 	const char *path = strstr(p->keys_url, "://") + 3;
@@ -100,9 +100,7 @@ bool
 keys_fetch(struct engine *engine, struct lane *lane, struct keys_wait *wait)
 {
 	struct hook_keys *self = &lane->keys;
-	const struct provider_account *account = engine->d.account != NULL
-	    ? engine->d.account(engine->d.account_arg, lane->provider->name)
-	    : NULL;
+	const struct catalogue_account *account = lane_account(engine, lane);
 	int64_t pause = self->failed ? KEYS_RETRY_MS : engine->d.keys_again_ms;
 	struct fetch_spec spec;
 	char *url;

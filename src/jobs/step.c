@@ -617,7 +617,8 @@ step(const struct step *s, const struct step_event *e)
 	case ON_LOST:
 		return out(s, STEP_OVER, DO_DROP);
 	case ON_EXHAUSTED:
-		return fail(s, "provider_unreachable");
+		return fail(
+		    s, e->why != NULL ? e->why : "provider_unreachable");
 	case ON_TIMER:
 		return timed(s, e);
 	case ON_HURRY:

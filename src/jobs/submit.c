@@ -247,15 +247,22 @@ refused(struct job *job, struct provider_verdict *verdict)
 }
 
 static void
-prepared(struct job *job, struct provider_verdict *verdict)
+prepared(struct job *job, struct provider_verdict *verdict, int status)
 {
 	switch (verdict->state) {
 	case PROVIDER_FAILED:
-	case PROVIDER_REFUSED:
+	case PROVIDER_REFUSED: {
+		struct step_event event = {.on = ON_REFUSED};
+
 		refused(job, verdict);
+		/* Nothing was paid for: another account or route may do. */
+		if (account_refused(job, verdict, status))
+			event.on = ON_BUSY;
 		provider_verdict_fini(verdict);
-		job_on_why(job, ON_REFUSED, job->why_code);
+		event.why = job->why_code;
+		job_on(job, &event);
 		return;
+	}
 	case PROVIDER_UNKNOWN:
 	case PROVIDER_BUSY: {
 		/* Nothing was paid for yet. */
@@ -285,7 +292,9 @@ submitted(struct job *job, struct provider_verdict *verdict,
 	struct step_event event = {.on = ON_UNCERTAIN,
 	    .retry_after_ms = verdict->retry_after_s * 1000LL};
 	struct engine_stats *stats = &job->engine->stats;
+	enum submit_outcome outcome = SUBMIT_UNCERTAIN;
 
+	account_verdict_clear(job);
 	switch (verdict->state) {
 	case PROVIDER_FAILED:
 	case PROVIDER_REFUSED:
@@ -293,10 +302,17 @@ submitted(struct job *job, struct provider_verdict *verdict,
 		refused(job, verdict);
 		event.on = ON_REFUSED;
 		event.why = job->why_code;
+		outcome = SUBMIT_REFUSED;
+		/* Not about the video: another account or route may do. */
+		if (account_refused(job, verdict, reply->status))
+			event.on = ON_BUSY;
 		break;
 	case PROVIDER_BUSY:
 		event.on =
 		    reply->sent == FETCH_NOT_SENT ? ON_NOT_SENT : ON_BUSY;
+		outcome = event.on == ON_BUSY ? SUBMIT_BUSY : SUBMIT_NOT_SENT;
+		if (event.on == ON_BUSY)
+			account_hold(job);
 		stats->submit_busy += event.on == ON_BUSY;
 		stats->submit_not_sent += event.on == ON_NOT_SENT;
 		break;
@@ -311,6 +327,7 @@ submitted(struct job *job, struct provider_verdict *verdict,
 		    job->id.text, job->attempt.text, job->nonce.text,
 		    job->lane->provider->name, log_text(job->provider_id));
 		event.on = ON_ACCEPTED;
+		outcome = SUBMIT_ACCEPTED;
 		job->position = verdict->queue_position;
 		break;
 	default:
@@ -331,6 +348,7 @@ submitted(struct job *job, struct provider_verdict *verdict,
 		    reply->status, (long long)reply->total_ms);
 		stats->orphan_submits += job->state.class == STEP_CLASS_D;
 	}
+	account_note(job, outcome);
 	provider_verdict_fini(verdict);
 	job_on(job, &event);
 }
@@ -351,7 +369,7 @@ on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
 	free(callback);
 	job_learn(job, &verdict);
 	if (job->asking == PROVIDER_STEP_PREPARE)
-		prepared(job, &verdict);
+		prepared(job, &verdict, reply->status);
 	else
 		submitted(job, &verdict, reply);
 }
@@ -373,7 +391,9 @@ ask(struct job *job, enum provider_step what)
 		    "This request can't be made with this model.", err.msg,
 		    false);
 		log_warn("job=%s msg=%s", job->id.text, log_text(err.msg));
-		job_later(job, ON_REFUSED, job->why_code);
+		/* Nothing was sent, and another route may know how. */
+		job->leave = true;
+		job_later(job, ON_BUSY, job->why_code);
 		return;
 	}
 	job->asking = what;

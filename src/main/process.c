@@ -100,8 +100,8 @@ process_write_port(const char *path, int port, struct err *err)
 }
 
 /* Made once: whoever links first wins, everybody reads what is there. */
-static bool
-make_secret(const char *path, struct err *err)
+bool
+process_make_secret(const char *path, struct err *err)
 {
 	char *temp = xasprintf("%s.%d", path, (int)getpid());
 	uint8_t fresh[32];
@@ -136,7 +136,7 @@ process_secret(const struct conf *conf, uint8_t out[32], struct err *err)
 	}
 	path = xasprintf("%s/secret", conf->storage.dir);
 	if (access(path, F_OK) != 0)
-		ok = make_secret(path, err);
+		ok = process_make_secret(path, err);
 	fd = ok ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (ok && (fd < 0 || read(fd, out, 32) != 32))
 		ok = err_set(err, ERR_STORAGE, "%s: %s", path,

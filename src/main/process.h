@@ -20,6 +20,8 @@ char *process_helper_path(const char *configured, const char *name);
 char *process_www_dir(const char *configured);
 /* Atomically writes the port and a line end. */
 bool process_write_port(const char *path, int port, struct err *err) REELD_MUST;
+/* Makes a file of 32 random bytes, 0600, unless it is there. */
+bool process_make_secret(const char *path, struct err *err) REELD_MUST;
 /* auth.secret hashed, or 32 random bytes that storage.dir keeps. */
 bool process_secret(
     const struct conf *conf, uint8_t out[32], struct err *err) REELD_MUST;

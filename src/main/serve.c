@@ -23,6 +23,7 @@
 #include "reeld/media.h"
 #include "reeld/pg.h"
 #include "reeld/redis.h"
+#include "reeld/seal.h"
 #include "reeld/storage.h"
 #include "reeld/ws.h"
 
@@ -32,8 +33,8 @@ struct server {
 	const char *conf_path;
 	char *url, *helper, *www_dir, *upload_dir;
 	uint8_t secret[32];
-	struct id process; /* names this process on the event bus */
-	struct provider_account account;
+	struct id process;	/* names this process on the event bus */
+	struct seal_ring *ring; /* NULL: no master key file */
 	struct app app;
 	struct pg_query *schema_query;
 	struct loop_timer ready_timer, stop_timer;
@@ -45,28 +46,21 @@ struct server {
 
 static void server_free(struct server *server);
 
-/* The engine asks at each use, so a reload takes effect. */
-static const struct provider_account *
-account_of(void *arg, const char *provider)
+/* The engine asks at each use, so a change takes effect. */
+static const struct catalogue_account *
+accounts_of(void *arg, const char *provider, size_t *n)
 {
 	struct server *self = arg;
-	const struct conf_provider *settings =
-	    conf_provider(self->conf, provider);
 
-	if (settings == NULL)
-		return NULL;
-	self->account = (struct provider_account){
-	    .base_url =
-		settings->base_url[0] != '\0' ? settings->base_url : NULL,
-	    .key = settings->key[0] != '\0' ? settings->key : NULL,
-	    .allow_private = settings->allow_private,
-	    .hook_secret = settings->webhook_secret[0] != '\0'
-		? settings->webhook_secret
-		: NULL,
-	    .concurrency = (int)settings->concurrency,
-	    .rpm = (int)settings->rpm,
-	};
-	return &self->account;
+	return catalogue_accounts(self->app.catalogue, provider, n);
+}
+
+static void
+on_accounts_changed(void *arg)
+{
+	struct server *self = arg;
+
+	catalogue_reload(self->app.catalogue);
 }
 
 static void
@@ -238,7 +232,11 @@ start_rest(struct server *self)
 	    .redis = app->redis,
 	    .instance = self->process.text,
 	    .provider_ready = api_provider_ready,
-	    .arg = app};
+	    .known = api_provider_known,
+	    .settings = api_provider_settings,
+	    .arg = app,
+	    .ring = self->ring,
+	    .key_dir = conf->secrets.key_dir};
 	struct auth_opts auth;
 	char host[64];
 	struct engine_deps engine = {
@@ -248,8 +246,9 @@ start_rest(struct server *self)
 	    .fetch = app->fetch,
 	    .storage = app->storage,
 	    .media = app->media,
-	    .account = account_of,
-	    .account_arg = self,
+	    .accounts = accounts_of,
+	    .accounts_arg = self,
+	    .accounts_changed = on_accounts_changed,
 	    .public_url = conf->http.public_url,
 	    .worker_url = self->url,
 	    .secret = self->secret,
@@ -302,10 +301,14 @@ server_start(struct loop *loop, struct conf *conf, const char *conf_path,
 	self->app.secret_len = sizeof self->secret;
 	if (!start_stores(self, err) ||
 	    !process_secret(conf, self->secret, err) ||
+	    (conf->secrets.master_key_file[0] != '\0' &&
+		!seal_ring_load(
+		    conf->secrets.master_key_file, &self->ring, err)) ||
 	    !start_http(self, port_file, err)) {
 		server_free(self);
 		return false;
 	}
+	self->app.ring = self->ring;
 	start_rest(self);
 	timer_init(&self->ready_timer, loop, "ready", on_ready_timer, self);
 	timer_set_ms(&self->ready_timer, 0);
@@ -338,7 +341,7 @@ server_reload(struct server *self, const struct conf_flag *flags, int n_flags)
 		log_set_level(level);
 	auth = auth_opts_of(self);
 	auth_settings(self->app.auth, &auth);
-	catalogue_refresh(self->app.catalogue);
+	catalogue_settings_changed(self->app.catalogue);
 	log_info("msg=\"settings reloaded; addresses, pools and storage keep "
 		 "theirs until a restart\"");
 }
@@ -416,6 +419,7 @@ server_free(struct server *self)
 	pg_pool_free(app->pg);
 	conf_unref(self->conf);
 	explicit_bzero(self->secret, sizeof self->secret);
+	seal_ring_free(self->ring);
 	free(self->upload_dir);
 	free(self->www_dir);
 	free(self->helper);

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "reeld/catalogue.h"
 #include "reeld/fetch.h"
 #include "reeld/jobs.h"
 #include "reeld/json.h"
@@ -31,19 +32,21 @@ struct hook {
 static struct demo {
 	struct loop *loop;
 	struct engine *engine;
-	struct provider_account fal;
+	struct catalogue_account fal, other;
 	LIST_HEAD(, hook) hooks;
 	struct loop_timer up;
 	char line[4 << 20];
 	size_t len;
 } demo;
 
-static const struct provider_account *
-account(void *arg, const char *provider)
+/* The kit made rows with these ids; every other provider is the fake, too. */
+static const struct catalogue_account *
+accounts(void *arg, const char *provider, size_t *n)
 {
 	struct demo *self = arg;
 
-	return str_eq(provider, "worker") ? NULL : &self->fal;
+	*n = 1;
+	return str_eq(provider, "worker") ? &self->other : &self->fal;
 }
 
 static void
@@ -180,8 +183,8 @@ main(int argc, char **argv)
 	struct fetch_opts fetch = {0};
 	struct media_opts media = {.threads = 1};
 	struct engine_deps deps = {.name = "demo",
-	    .account = account,
-	    .account_arg = &demo,
+	    .accounts = accounts,
+	    .accounts_arg = &demo,
 	    .secret = "secret",
 	    .secret_len = 6,
 	    .dead_ms = 2000,
@@ -222,7 +225,12 @@ main(int argc, char **argv)
 		return 1;
 	}
 	deps.public_url = argv[6];
-	demo.fal = (struct provider_account){.base_url = argv[4],
+	demo.other = (struct catalogue_account){
+	    .id = {"00000000-0000-7000-8000-000000000002"}, .weight = 1};
+	demo.fal = (struct catalogue_account){
+	    .id = {"00000000-0000-7000-8000-000000000001"},
+	    .weight = 1,
+	    .base_url = argv[4],
 	    .key = "k:s",
 	    .allow_private = true,
 	    .poll_ms = setting("DEMO_POLL_MS"),

@@ -136,6 +136,11 @@ export async function world() {
 			params: { input: { prompt: 'prompt', start_image: 'image_url',
 				end_image: 'tail_image_url' } } }],
 		price: { rule: { base: 10 } } })]);
+	// The accounts that engine_demo uses.
+	await k.one("insert into providers (name, display_name) values ('worker', 'own') on conflict do nothing");
+	await k.one("insert into provider_accounts (id, provider, label) values "
+		+ "('00000000-0000-7000-8000-000000000001', 'fal', 'default'), "
+		+ "('00000000-0000-7000-8000-000000000002', 'worker', 'default')");
 	const route = (await k.one('select id from model_routes limit 1')).id;
 	const dir = mkdtempSync(join(tmpdir(), 'reeld-engine-'));
 	left.push(dir);

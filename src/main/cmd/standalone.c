@@ -30,6 +30,7 @@ struct standalone {
 	struct child worker;
 	struct server *server;
 	int64_t started_ms;
+	char *master_key; /* path of its file, unless one is configured */
 	char link[96]; /* the sign-in link's path, made before the loop runs */
 	bool demo;
 };
@@ -148,6 +149,12 @@ final_conf(struct standalone *self, struct err *err)
 	options_set(options, "db.url", self->cluster.db_url);
 	options_set(options, "redis.url", self->cluster.redis_url);
 	options_set(options, "storage.dir", self->cluster.files_dir);
+	if (self->conf->secrets.master_key_file[0] == '\0') {
+		self->master_key =
+		    xasprintf("%s/master.key", self->cluster.dir);
+		options_set(
+		    options, "secrets.master_key_file", self->master_key);
+	}
 	conf_unref(self->conf);
 	self->conf = NULL;
 	return conf_load(options->conf_path, options->flags, options->n_flags,
@@ -159,7 +166,9 @@ prepare(struct standalone *self, struct err *err)
 {
 	if (!cluster_start(&self->cluster, self->conf->standalone.dir,
 		self->conf->standalone.user, err) ||
-	    !final_conf(self, err) || !drop_root(self, err))
+	    !final_conf(self, err) || !drop_root(self, err) ||
+	    (self->master_key != NULL &&
+		!process_make_secret(self->master_key, err)))
 		return false;
 	if (!admin_migrate(self->conf, err) ||
 	    !admin_models_init(self->conf, self->demo, err))
@@ -182,6 +191,7 @@ stop_all(struct standalone *self)
 	cluster_stop(&self->cluster);
 	loop_free(self->loop);
 	conf_unref(self->conf);
+	free(self->master_key);
 }
 
 int
