@@ -75,16 +75,18 @@ enum circuit_state { CIRCUIT_CLOSED, CIRCUIT_OPEN, CIRCUIT_HALF_OPEN };
 struct catalogue_account {
 	struct id id;
 	const char *provider, *label;
-	const char *source;	 /* "env", "file", "stored", "none" */
-	const char *hint;	 /* the key's last four characters, or "" */
-	const char *base_url;	 /* NULL: the adapter's default */
-	const char *key;	 /* secret, in memory only; NULL: none */
-	const char *problem;	 /* why a key that should be there is not */
-	const char *hook_secret; /* of their webhooks; NULL: none */
-	bool allow_private;	 /* of the configured address only */
-	int concurrency;	 /* jobs there at once; 0: as the adapter */
-	int rpm;		 /* submits per minute; 0: as the adapter */
-	int poll_ms;		 /* 0: as the adapter */
+	const char *title;	     /* the provider's, for people */
+	const char *provider_paused; /* why, or ""; NULL: it is not */
+	const char *source;	     /* "env", "file", "stored", "none" */
+	const char *hint;	     /* the key's last four characters, or "" */
+	const char *base_url;	     /* NULL: the adapter's default */
+	const char *key;	     /* secret, in memory only; NULL: none */
+	const char *problem;	     /* why a key that should be there is not */
+	const char *hook_secret;     /* of their webhooks; NULL: none */
+	bool allow_private;	     /* of the configured address only */
+	int concurrency;	     /* jobs there at once; 0: as the adapter */
+	int rpm;		     /* submits per minute; 0: as the adapter */
+	int poll_ms;		     /* 0: as the adapter */
 	int weight;
 	enum account_state state;
 	int64_t paused_until_ms; /* wall clock; 0: until resumed */
@@ -163,7 +165,7 @@ catalogue_account(const struct catalogue *cat, const char *id);
 /* Why a queued job of this provider waits, or NULL when nothing is known to
  * hold it.  For users in plain words, for operators with names. */
 const char *catalogue_waiting(const struct catalogue *cat, const char *provider,
-    bool operator, char * out, size_t size);
+    bool for_operator, char *out, size_t size);
 
 /* system_config; fallback when absent or of another type. */
 int64_t catalogue_config_int(

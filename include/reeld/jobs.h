@@ -116,6 +116,8 @@ typedef void engine_account_fn(
     const char *account, const uint64_t outcomes[SUBMIT_OUTCOMES], void *arg);
 void engine_account_stats(
     const struct engine *engine, engine_account_fn *fn, void *arg);
+/* Jobs of this process on an account, submitted and not yet done there. */
+int engine_account_jobs(const struct engine *engine, const char *account);
 bool engine_is_up(const struct engine *engine); /* registered and beating */
 /* One log line per job. */
 void engine_dump(const struct engine *engine);
@@ -154,6 +156,20 @@ struct engine_hook_in {
 void engine_hook_start(struct engine *engine, const struct engine_hook_in *in,
     struct engine_hook **slot, engine_hook_fn *done, void *arg);
 void engine_hook_cancel(struct engine_hook **slot);
+
+/* --- Does an account work?  One question that costs nothing (provider.h) ---
+ */
+
+struct provider_health;
+struct account_check;
+/* latency_ms is of the whole answer. */
+typedef void account_check_fn(
+    const struct provider_health *health, int64_t latency_ms, void *arg);
+/* Slot rule; copies what it needs.  key may be NULL. */
+void account_check_start(struct loop *loop, struct fetch *fetch,
+    const char *provider, const struct catalogue_account *account,
+    struct account_check **slot, account_check_fn *done, void *arg);
+void account_check_cancel(struct account_check **slot);
 
 /* --- Our own workers: what src/api/worker.c needs besides the statements of
  * sql/stmt/worker.sql ------------------------------------------------------ */

@@ -171,6 +171,17 @@ struct provider_hook {
 	int64_t now_ms;
 };
 
+/* How to see whether a key works, without spending: a GET of path, or (NULL)
+ * the poll of a job that can't exist. */
+struct provider_check {
+	const char *path;     /* on the base URL; 200 proves the key */
+	const char *endpoint; /* for the poll */
+	const char *id;	      /* in their form; NULL: a made up UUID */
+	const char *balance;  /* a number in path's reply, or NULL */
+	const char *unit;     /* of it: "credits" */
+	bool absent_is_empty; /* an unknown job is an empty 200 */
+};
+
 struct provider {
 	const char *name;     /* "fal"; in routes, URLs and settings */
 	const char *title;    /* "fal.ai" */
@@ -223,6 +234,8 @@ struct provider {
 	bool (*hook)(const struct provider_job *job, struct json_object *body,
 	    struct provider_verdict *out, struct err *err);
 
+	const struct provider_check *check; /* NULL: nothing to ask */
+
 	/* PROVIDER_WORKER: what goes on the list; the caller owns it. */
 	bool (*payload)(const struct provider_job *job,
 	    struct json_object **out, struct err *err);
@@ -254,6 +267,30 @@ bool provider_build(const struct provider *provider, enum provider_step step,
 void provider_read(const struct provider *provider, enum provider_step step,
     const struct provider_job *job, const struct fetch_reply *reply,
     const struct err *err, struct provider_verdict *out);
+/*
+ * Does the key work?  job has the configuration (base_url, key,
+ * allow_private, now_ms) and is filled up here; it must live until the reply
+ * is read.  On failure of build: as provider_build().
+ */
+enum provider_key {
+	PROVIDER_KEY_UNKNOWN,
+	PROVIDER_KEY_VALID,
+	PROVIDER_KEY_INVALID
+};
+struct provider_health {
+	bool ok, reachable, no_funds, has_balance;
+	enum provider_key key;
+	double balance;
+	const char *unit; /* static */
+	char message[240];
+};
+bool
+provider_check_build(const struct provider *provider, struct provider_job *job,
+    struct fetch_spec *out, struct err *err) REELD_MUST;
+void provider_check_read(const struct provider *provider,
+    const struct provider_job *job, const struct fetch_reply *reply,
+    const struct err *err, struct provider_health *out);
+const char *provider_key_name(enum provider_key key);
 /* Does this job need a prepare request before its submit? */
 bool provider_wants_prepare(
     const struct provider *provider, const struct provider_job *job);

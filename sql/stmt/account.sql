@@ -12,7 +12,9 @@ select a.id, a.provider, p.display_name, a.label, a.key_ref, a.key_hint,
 	ms(a.paused_until) as paused_until_ms, a.paused_reason,
 	ms(a.hold_until) as hold_until_ms, a.failures,
 	account_circuit(a) as circuit, ms(a.opened_until) as opened_until_ms,
-	a.deleted_at is not null as deleted
+	case when p.state = 'broken' or p.state = 'paused' and (p.paused_until
+		is null or p.paused_until > now()) then coalesce(p.paused_reason, '')
+		end as provider_paused
 from provider_accounts a join providers p on p.name = a.provider
 where a.deleted_at is null
 order by a.provider, a.label <> 'default', a.label;

@@ -182,6 +182,7 @@ on_job(struct http_call *call, const struct pg_rows *rows, void *arg)
 		return;
 	}
 	obj = admin_job_view(rows, 0, NULL);
+	(void)view_waiting(obj, api_app(call)->catalogue, rows, 0, true);
 	api_query(call, api_app(call)->pg_engine, STMT_GENERATION_ATTEMPTS,
 	    PG_ARGS(json_text_at(obj, "id"), NULL), on_attempts, obj,
 	    detail_free);

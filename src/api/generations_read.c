@@ -20,10 +20,13 @@ static void
 on_get(struct http_call *call, const struct pg_rows *rows, void *arg)
 {
 	struct json_object *obj = view_generation(rows, 0);
+	bool waits =
+	    view_waiting(obj, api_app(call)->catalogue, rows, 0, false);
 	char tag[64];
 
-	snprintf(tag, sizeof tag, "v%" PRId64 "-%" PRId64,
-	    pg_i64(rows, 0, "version"), pg_i64(rows, 0, "queue_position"));
+	snprintf(tag, sizeof tag, "v%" PRId64 "-%" PRId64 "%s",
+	    pg_i64(rows, 0, "version"), pg_i64(rows, 0, "queue_position"),
+	    waits ? "-w" : "");
 	http_etag(call, tag);
 	http_cache(call, "private, no-cache");
 	if (!view_is_over(rows, 0))

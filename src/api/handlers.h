@@ -52,7 +52,8 @@ http_handler_fn api_admin_audit_log, api_admin_audit_ledger;
 http_handler_fn api_admin_providers, api_admin_accounts_create;
 http_handler_fn api_admin_accounts_patch, api_admin_accounts_delete;
 http_handler_fn api_admin_accounts_pause, api_admin_accounts_resume;
-http_handler_fn api_admin_routes_patch;
+http_handler_fn api_admin_routes_patch, api_admin_accounts_test;
+http_handler_fn api_admin_providers_test;
 /* ops.c, metrics.c */
 http_handler_fn api_livez, api_readyz, api_version, api_metrics;
 

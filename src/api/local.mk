@@ -22,4 +22,5 @@ libreeld_a_SOURCES += src/api/act.c src/api/act.h src/api/view.c \
 	src/api/hooks.c src/api/admin.h src/api/admin_audit.c \
 	src/api/admin_overview.c src/api/admin_jobs.c \
 	src/api/admin_bulk.c src/api/admin_users.c \
-	src/api/admin_accounts.c src/api/admin_providers.c src/api/admin_providers.h
+	src/api/admin_accounts.c src/api/admin_check.c \
+	src/api/admin_providers.c src/api/admin_providers.h

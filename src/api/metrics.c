@@ -155,6 +155,85 @@ metrics_engine(struct buf *out, const struct app *app)
 	    s->outbox_resent);
 }
 
+struct account_lines {
+	struct buf *out;
+	const struct app *app;
+};
+
+/* label="..." of an account; labels are people's words. */
+static void
+account_labels(const struct catalogue_account *account, char *out, size_t size)
+{
+	char label[128];
+	size_t n = 0;
+
+	for (const char *c = account->label; *c != '\0' && n + 1 < sizeof label;
+	     c++)
+		label[n++] = *c == '"' || *c == '\\' || *c == '\n' ? '_' : *c;
+	label[n] = '\0';
+	snprintf(out, size, "provider=\"%s\",account=\"%s\"", account->provider,
+	    label);
+}
+
+static void
+submits_line(
+    const char *id, const uint64_t outcomes[SUBMIT_OUTCOMES], void *arg)
+{
+	static const char *const words[] = {
+	    "accepted", "refused", "busy", "not_sent", "uncertain"};
+	struct account_lines *self = arg;
+	const struct catalogue_account *account =
+	    catalogue_account(self->app->catalogue, id);
+	char labels[256], line[300];
+
+	if (account == NULL)
+		return;
+	account_labels(account, labels, sizeof labels);
+	for (int i = 0; i < SUBMIT_OUTCOMES; i++) {
+		snprintf(
+		    line, sizeof line, "%s,outcome=\"%s\"", labels, words[i]);
+		metric_int(self->out, "reeld_account_submits_total", line,
+		    (int64_t)outcomes[i]);
+	}
+}
+
+static void
+metrics_accounts(struct buf *out, const struct app *app)
+{
+	struct account_lines lines = {out, app};
+	const struct catalogue_account *all;
+	char labels[256];
+	size_t n;
+
+	all = catalogue_accounts(app->catalogue, NULL, &n);
+	metric_head(out, "reeld_account_submits_total", "counter",
+	    "Paid requests of this instance by outcome.");
+	engine_account_stats(app->engine, submits_line, &lines);
+	metric_head(out, "reeld_account_circuit", "gauge",
+	    "0 closed, 1 half open, 2 open.");
+	for (size_t i = 0; i < n; i++) {
+		account_labels(&all[i], labels, sizeof labels);
+		metric_int(out, "reeld_account_circuit", labels,
+		    all[i].circuit == CIRCUIT_OPEN	      ? 2
+			: all[i].circuit == CIRCUIT_HALF_OPEN ? 1
+							      : 0);
+	}
+	metric_head(out, "reeld_account_paused", "gauge",
+	    "1 while it takes nothing new.");
+	for (size_t i = 0; i < n; i++) {
+		account_labels(&all[i], labels, sizeof labels);
+		metric_int(out, "reeld_account_paused", labels,
+		    !account_is_on(&all[i]));
+	}
+	metric_head(out, "reeld_account_in_flight", "gauge",
+	    "Jobs of this instance that were submitted over it.");
+	for (size_t i = 0; i < n; i++) {
+		account_labels(&all[i], labels, sizeof labels);
+		metric_int(out, "reeld_account_in_flight", labels,
+		    engine_account_jobs(app->engine, all[i].id.text));
+	}
+}
+
 static void
 metrics_pool(struct buf *out, const struct pg_pool *pool, const char *name)
 {
@@ -321,6 +400,7 @@ scrape_reply(struct scrape *self, const struct pg_rows *rows)
 	metrics_http(&out, app);
 	metrics_live(&out, app);
 	metrics_engine(&out, app);
+	metrics_accounts(&out, app);
 	metrics_stores(&out, app);
 	metrics_queries(&out, app);
 	metrics_loop(&out, app);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "api/view.h"
+#include "reeld/catalogue.h"
 #include "reeld/flow.h"
 #include "reeld/spec.h"
 
@@ -191,6 +192,20 @@ view_generation(const struct pg_rows *rows, int row)
 	return obj;
 }
 
+bool
+view_waiting(struct json_object *obj, const struct catalogue *cat,
+    const struct pg_rows *rows, int row, bool for_operator)
+{
+	char text[300];
+	const char *why = status_of(rows, row) == GEN_QUEUED
+	    ? catalogue_waiting(cat, pg_text(rows, row, "provider"),
+		  for_operator, text, sizeof text)
+	    : NULL;
+
+	json_set_text(obj, "waiting_reason", why);
+	return why != NULL;
+}
+
 struct json_object *
 view_status(const struct pg_rows *rows, int row)
 {
@@ -244,6 +259,9 @@ view_attempt(const struct pg_rows *rows, int row, bool all)
 	api_set_int(
 	    obj, "cost_quoted_micro_usd", rows, row, "cost_quoted_micro_usd");
 	api_set_text(obj, "worker_id", rows, row, "worker_id");
+	api_set_text(obj, "route_id", rows, row, "route_id");
+	api_set_text(obj, "account_id", rows, row, "account_id");
+	api_set_text(obj, "account", rows, row, "account");
 	json_set_bool(obj, "late_result", !pg_null(rows, row, "late_result"));
 	return obj;
 }

@@ -14,6 +14,10 @@ struct json_object *view_status(const struct pg_rows *rows, int row);
 struct json_object *view_event(const struct pg_rows *rows, int row, void *arg);
 /* A row of attempts.  all: also what only operators may see. */
 struct json_object *view_attempt(const struct pg_rows *rows, int row, bool all);
+/* Adds waiting_reason: what is known to hold a queued one's provider, else
+ * null.  true: there is something. */
+bool view_waiting(struct json_object *obj, const struct catalogue *cat,
+    const struct pg_rows *rows, int row, bool for_operator);
 /* {"data":[...]} of every row. */
 struct json_object *
 view_list(const struct pg_rows *rows, api_row_fn *row_fn, void *arg);

@@ -174,6 +174,9 @@ read_account(const struct catalogue *cat, const struct pg_rows *rows, int row,
 		log_warn("msg=\"account without an id\"");
 	out->provider = keep(owned, pg_text(rows, row, "provider"));
 	out->label = keep(owned, pg_text(rows, row, "label"));
+	out->title = keep(owned, pg_text(rows, row, "display_name"));
+	out->provider_paused =
+	    keep(owned, pg_text(rows, row, "provider_paused"));
 	is_default = str_eq(out->label, "default");
 	is_configured = cat->settings != NULL &&
 	    cat->settings(cat->arg, out->provider, &settings);
@@ -305,7 +308,7 @@ account_set_able(const struct catalogue *cat, const char *provider,
 
 const char *
 catalogue_waiting(const struct catalogue *cat, const char *provider,
-    bool operator, char * out, size_t size)
+    bool for_operator, char *out, size_t size)
 {
 	size_t n;
 	const struct catalogue_account *a =
@@ -315,14 +318,16 @@ catalogue_waiting(const struct catalogue *cat, const char *provider,
 
 	if (n == 0)
 		return NULL;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && a->provider_paused == NULL; i++) {
 		if (account_is_on(&a[i]) && a[i].circuit != CIRCUIT_OPEN)
 			return NULL;
 		open |= account_is_on(&a[i]);
 		if (why == NULL && !account_is_on(&a[i]))
 			why = a[i].reason;
 	}
-	if (!operator)
+	if (a->provider_paused != NULL)
+		why = a->provider_paused;
+	if (!for_operator)
 		str_copy(out, size,
 		    "The provider can't take new videos at the moment; yours "
 		    "starts as soon as it can.");
@@ -330,10 +335,12 @@ catalogue_waiting(const struct catalogue *cat, const char *provider,
 		snprintf(out, size,
 		    "%s fails: its circuit is open, and it is tried again "
 		    "soon.",
-		    provider);
+		    a->title);
 	else
-		snprintf(out, size, "All accounts of %s are paused%s%s",
-		    provider, why != NULL && why[0] != '\0' ? ": " : "",
+		snprintf(out, size, "%s%s %s paused%s%s",
+		    a->provider_paused != NULL ? "" : "All accounts of ",
+		    a->title, a->provider_paused != NULL ? "is" : "are",
+		    why != NULL && why[0] != '\0' ? ": " : "",
 		    why != NULL ? why : "");
 	return out;
 }

@@ -34,7 +34,7 @@ struct catalogue_snapshot {
 
 /* One account with what it borrows from. */
 struct account_owned {
-	char *text[8];
+	char *text[12];
 	int n_text;
 	char *key; /* secret */
 };

@@ -196,6 +196,22 @@ account_free_all(struct engine *engine)
 }
 
 void
+account_count(const struct job *job, int n)
+{
+	if (id_is_set(&job->account))
+		health_of(job->engine, &job->account)->running += n;
+}
+
+int
+engine_account_jobs(const struct engine *engine, const char *account)
+{
+	struct health *self;
+
+	HASH_FIND(hh, engine->health, account, ID_LEN, self);
+	return self != NULL ? self->running : 0;
+}
+
+void
 engine_account_stats(
     const struct engine *engine, engine_account_fn *fn, void *arg)
 {

@@ -129,6 +129,7 @@ struct health {
 	struct engine *engine;
 	struct id account;
 	struct breaker breaker;
+	int running;		/* jobs here */
 	struct pg_query *query; /* tells the database of a change */
 	uint64_t outcomes[SUBMIT_OUTCOMES];
 };
@@ -236,6 +237,8 @@ bool account_refused(
     struct job *job, const struct provider_verdict *verdict, int status);
 void account_hold(struct job *job);
 void account_verdict_clear(struct job *job);
+/* One more, or one less, job of it here. */
+void account_count(const struct job *job, int n);
 void account_free_all(struct engine *engine);
 /* Rows of accounts were changed: whoever shows them looks again. */
 void accounts_changed(struct engine *engine);

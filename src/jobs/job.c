@@ -155,6 +155,7 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	HASH_ADD_KEYPTR(
 	    hh, engine->by_generation, job->generation.text, ID_LEN, job);
 	lane->running++;
+	account_count(job, 1);
 	engine->stats.active++;
 	return job;
 }
@@ -199,6 +200,7 @@ job_free(struct job *job)
 	TAILQ_REMOVE(&engine->jobs, job, entry);
 	HASH_DELETE(hh, engine->by_generation, job);
 	job->lane->running--;
+	account_count(job, -1);
 	engine->stats.active--;
 	if (job->has_sink)
 		fetch_sink_fini(&job->sink);

@@ -1,6 +1,6 @@
 # jobs: the engine; src/jobs/README.md follows one generation through it.
 libreeld_a_SOURCES += src/jobs/step.c src/jobs/step_name.c \
-	src/jobs/breaker.c src/jobs/breaker.h src/jobs/accounts.c \
+	src/jobs/breaker.c src/jobs/breaker.h src/jobs/accounts.c src/jobs/check.c \
 	src/jobs/engine.c src/jobs/claim.c \
 	src/jobs/job.c src/jobs/submit.c src/jobs/poll.c src/jobs/download.c \
 	src/jobs/finish.c src/jobs/settle.c src/jobs/end.c src/jobs/progress.c \

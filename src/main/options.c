@@ -36,6 +36,8 @@ take_flag(
 	    {"email", &out->email},
 	    {"credits", &out->credits},
 	    {"output", &out->output},
+	    {"account", &out->account},
+	    {"reason", &out->reason},
 	    {"config", &out->conf_path},
 	};
 

@@ -21,7 +21,7 @@ struct options {
 	int n_words;
 	/* Flags that are no settings. */
 	const char *port_file, *user, *name, *scopes, *role, *email;
-	const char *credits, *output;
+	const char *credits, *output, *account, *reason;
 	bool demo, once;
 };
 

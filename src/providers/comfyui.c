@@ -344,4 +344,5 @@ const struct provider provider_comfyui = {
     .find = comfyui_find,
     .found = comfyui_found,
     .download = comfyui_download,
+    .check = &(const struct provider_check){.path = "/system_stats"},
 };

@@ -413,4 +413,5 @@ const struct provider provider_edenai = {
     .poll = edenai_poll,
     .polled = edenai_polled,
     .hook = edenai_hook,
+    .check = &(const struct provider_check){0},
 };

@@ -497,4 +497,5 @@ const struct provider provider_fal = {
     .keys_url = "https://rest.fal.ai/.well-known/jwks.json",
     .verify = fal_verify,
     .hook = fal_hook,
+    .check = &(const struct provider_check){.endpoint = "fal-ai/any"},
 };

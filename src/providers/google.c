@@ -474,4 +474,6 @@ const struct provider provider_google = {
     .cancel = google_cancel,
     .cancelled = google_cancelled,
     .download = google_download,
+    .check = &(const struct provider_check){.path = "/models?pageSize=1",
+	.id = "models/any/operations/none"},
 };

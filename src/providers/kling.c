@@ -314,4 +314,6 @@ const struct provider provider_kling = {
     .found = kling_found,
     .verify = kling_verify,
     .hook = kling_hook,
+    .check = &(const struct provider_check){.endpoint = "kling-v2-1-master",
+	.absent_is_empty = true},
 };

@@ -2,6 +2,7 @@
 libreeld_a_SOURCES += src/providers/registry.c src/providers/table.c src/providers/common.c \
 	src/providers/mapping.c src/providers/encode.c src/providers/fal.c src/providers/worker.c \
 	src/providers/manual.c src/providers/webhook.c \
+	src/providers/check.c \
 	src/providers/internal.h include/reeld/provider.h \
 	include/reeld/webhook.h
 EXTRA_DIST += src/providers/README.md

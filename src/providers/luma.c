@@ -270,4 +270,5 @@ const struct provider provider_luma = {
     .submitted = luma_submitted,
     .poll = luma_poll,
     .polled = luma_polled,
+    .check = &(const struct provider_check){0},
 };

@@ -262,4 +262,7 @@ const struct provider provider_luma_dream = {
     .cancel = luma_cancel,
     .cancelled = luma_cancelled,
     .hook = luma_hook,
+    .check = &(const struct provider_check){.path = "/credits",
+	.balance = "credit_balance",
+	.unit = "US cents"},
 };

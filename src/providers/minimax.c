@@ -459,4 +459,6 @@ const struct provider provider_minimax = {
     .polled = minimax_polled,
     .result = minimax_result,
     .resulted = minimax_resulted,
+    .check = &(const struct provider_check){.endpoint = "MiniMax-Hailuo-02",
+	.id = "1"},
 };

@@ -419,4 +419,6 @@ const struct provider provider_modelslab = {
     .poll = modelslab_poll,
     .polled = modelslab_polled,
     .hook = modelslab_hook,
+    .check =
+	&(const struct provider_check){.endpoint = "seedance-t2v", .id = "1"},
 };

@@ -453,4 +453,5 @@ const struct provider provider_openai = {
     .poll = openai_poll,
     .polled = openai_polled,
     .download = openai_download,
+    .check = &(const struct provider_check){.path = "/models"},
 };

@@ -489,4 +489,5 @@ const struct provider provider_replicate = {
     .cancelled = replicate_cancelled,
     .verify = replicate_verify,
     .hook = replicate_hook,
+    .check = &(const struct provider_check){.path = "/account"},
 };

@@ -497,4 +497,7 @@ const struct provider provider_runway = {
     .polled = runway_polled,
     .cancel = runway_cancel,
     .cancelled = runway_cancelled,
+    .check = &(const struct provider_check){.path = "/v1/organization",
+	.balance = "creditBalance",
+	.unit = "credits"},
 };

@@ -1,7 +1,6 @@
 /*
- * models.c - reeld models init (the catalogue that ships, sql/seed) and
- * reeld provider list.  Loading again updates what ships and keeps what an
- * operator changed live.
+ * models.c - reeld models init: the catalogue that ships, sql/seed.  Loading
+ * again updates what ships and keeps what an operator changed live.
  */
 #define LOG_MODULE "admin"
 #include <errno.h>
@@ -16,7 +15,6 @@
 #include "reeld/json.h"
 #include "reeld/log.h"
 #include "reeld/mem.h"
-#include "reeld/provider.h"
 
 #define MAX_CATALOGUE_BYTES (8 * 1024 * 1024)
 
@@ -139,38 +137,6 @@ cmd_models(struct options *options)
 	if (!admin_models_init(conf, options->demo, &err)) {
 		fprintf(stderr, "reeld: %s\n", err.msg);
 		code = EXIT_FAILED;
-	}
-	conf_unref(conf);
-	return code;
-}
-
-int
-cmd_provider(struct options *options)
-{
-	const struct provider *provider;
-	struct conf *conf;
-	int code;
-
-	if (options->n_words != 1 || strcmp(options->words[0], "list") != 0) {
-		fprintf(stderr, "usage: reeld provider list\n");
-		return EXIT_USAGE;
-	}
-	code = options_conf(options, &conf);
-	if (code != EXIT_OK)
-		return code;
-	printf("%-12s %-5s %s\n", "provider", "key", "address");
-	for (size_t i = 0; (provider = provider_at(i)) != NULL; i++) {
-		const struct conf_provider *settings =
-		    conf_provider(conf, provider->name);
-
-		printf("%-12s %-5s %s\n", provider->name,
-		    provider->transport != PROVIDER_HTTP	       ? "-"
-			: settings != NULL && settings->key[0] != '\0' ? "yes"
-								       : "no",
-		    settings != NULL && settings->base_url[0] != '\0'
-			? settings->base_url
-			: provider->base_url != NULL ? provider->base_url
-						     : "");
 	}
 	conf_unref(conf);
 	return code;
