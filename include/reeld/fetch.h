@@ -49,14 +49,15 @@ enum fetch_sent {
  * start another call with the same sink to resume (Range with If-Range when
  * the server gave a strong ETag, from zero otherwise).  The hash covers all
  * of the file.  fd is the caller's, opened for reading and writing; the file
- * is written at its own offsets and truncated when it starts from zero.  One
- * call at a time.
+ * is written at its own offsets, by a thread, and truncated when it starts
+ * from zero.  After a cancel the caller may close it and end the sink at once.
+ * One call at a time.
  */
 struct fetch_sink {
 	int fd;
-	int64_t bytes;	/* received and written so far */
+	int64_t bytes;	/* received so far; when a call is done, written */
 	char etag[128]; /* strong ETag of those bytes, or "" */
-	void *hash;	/* running SHA-256 */
+	void *file;	/* ours: running SHA-256, what waits for the disk */
 };
 void fetch_sink_init(struct fetch_sink *sink, int fd);
 void fetch_sink_fini(struct fetch_sink *sink); /* leaves fd open; safe twice */

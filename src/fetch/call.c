@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fetch/internal.h"
+#include "fetch/sink.h"
 #include "reeld/clock.h"
 #include "reeld/log.h"
 
@@ -41,7 +41,6 @@ fetch_new(struct loop *loop, const struct fetch_opts *opts)
 							     : PACKAGE_NAME
 		"/" PACKAGE_VERSION);
 	fetch->max_calls = opts->max_calls > 0 ? opts->max_calls : 20000;
-	timer_init(&fetch->resume, loop, "fetch resume", multi_resume, fetch);
 	multi_init(&fetch->provider, fetch, "fetch provider", opts);
 	multi_init(&fetch->untrusted, fetch, "fetch untrusted", opts);
 	return fetch;
@@ -71,7 +70,14 @@ call_unlink(struct fetch_call *call)
 		call->next->prev = call->prev;
 	*call->slot = NULL;
 	fetch->stats.running--;
-	fetch->sinks -= call->spec.sink != NULL;
+	if (call->spec.sink != NULL) {
+		struct sink_file *file = call->spec.sink->file;
+
+		fetch->sinks--;
+		file->call = NULL;
+		/* After a cancel: what was received counts. */
+		(void)writer_flush(fetch, call->spec.sink);
+	}
 }
 
 void
@@ -87,7 +93,7 @@ fetch_free(struct fetch *fetch)
 	}
 	multi_fini(&fetch->provider);
 	multi_fini(&fetch->untrusted);
-	timer_fini(&fetch->resume);
+	writer_free(fetch->writer);
 	guard_fini(&fetch->guard);
 	free(fetch->ca_file);
 	free(fetch->user_agent);
@@ -138,6 +144,7 @@ hop_reset(struct fetch_call *call)
 	call->refused = call->too_large = call->head_full = false;
 	call->bad_range = call->encoded = call->sink_open = false;
 	call->body_seen = call->cut = call->paused = false;
+	call->draining = false;
 	call->disk_errno = 0;
 }
 
@@ -164,6 +171,20 @@ on_early(void *arg)
 	struct fetch_call *self = arg;
 
 	call_deliver(self, &self->early_err);
+}
+
+/* The sink as its last call left it, which may have been a cancelled one. */
+static void
+take_sink(struct fetch_call *call)
+{
+	struct fetch_sink *sink = call->spec.sink;
+	struct sink_file *file = sink->file;
+
+	writer_wait(call->fetch, sink);
+	sink->bytes = file->written;
+	file->error = 0;
+	file->call = call;
+	call->fetch->sinks++;
 }
 
 void
@@ -201,7 +222,8 @@ fetch_start(struct fetch *fetch, struct fetch_spec *spec,
 	*slot = call;
 	fetch->stats.started++;
 	fetch->stats.running++;
-	fetch->sinks += spec->sink != NULL;
+	if (spec->sink != NULL)
+		take_sink(call);
 
 	if (busy)
 		ok = err_set_name(&call->early_err, ERR_UNAVAILABLE,
@@ -317,6 +339,26 @@ call_restart(struct fetch_call *call, struct err *err)
 	return hop_start(call, call->url, err);
 }
 
+/* The file has all that came, or as much as it took. */
+static bool
+call_drained(struct fetch_call *call, CURLcode code)
+{
+	struct fetch_sink *sink = call->spec.sink;
+	struct sink_file *file;
+
+	if (!call->sink_open)
+		return true;
+	call->draining = true;
+	call->drain_code = code;
+	if (!writer_flush(call->fetch, sink))
+		return false;
+	file = sink->file;
+	sink->bytes = file->written;
+	if (call->disk_errno == 0)
+		call->disk_errno = file->error;
+	return true;
+}
+
 void
 call_finish(struct fetch_call *call, CURLcode code)
 {
@@ -326,6 +368,8 @@ call_finish(struct fetch_call *call, CURLcode code)
 	/* An empty body still decides about the file. */
 	if (code == CURLE_OK && !head && !easy_body_begin(call))
 		code = CURLE_WRITE_ERROR;
+	if (!call_drained(call, code))
+		return; /* multi_written() comes back */
 	ok = outcome_read(call, code, &err);
 	multi_remove(call);
 	if (ok) {

@@ -9,7 +9,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "fetch/internal.h"
+#include "fetch/sink.h"
 #include "reeld/clock.h"
 
 static bool
@@ -131,22 +131,23 @@ easy_body_begin(struct fetch_call *call)
 	return call->spec.sink == NULL || open_sink(call);
 }
 
-/*
- * libcurl reads a socket for as long as it has data, which on a fast network
- * is the whole file.  So each download pauses after its share of a turn, and
- * multi_resume() lets it go on in the next.
- */
-static bool
-share_spent(struct fetch_call *call)
+/* To the file; what its thread could not write ends the transfer. */
+static size_t
+to_sink(struct fetch_call *call, const char *data, size_t len)
 {
-	struct fetch *fetch = call->fetch;
-	int64_t share = TURN_BYTES / (fetch->sinks > 0 ? fetch->sinks : 1);
+	struct fetch_sink *sink = call->spec.sink;
 
-	if (call->turn_bytes < (share > SHARE_MIN ? share : SHARE_MIN))
-		return false;
-	call->paused = true;
-	fetch->paused = true;
-	return true;
+	if (call->disk_errno != 0)
+		return 0;
+	if (sink->bytes + (int64_t)len > call->max_bytes) {
+		call->too_large = true;
+		return 0;
+	}
+	if (!writer_take(call->fetch, sink, data, len)) {
+		call->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	return len;
 }
 
 static size_t
@@ -159,19 +160,11 @@ on_body(char *data, size_t size, size_t count, void *userdata)
 
 	if (!easy_body_begin(self))
 		return 0;
-	if (self->sink_open && share_spent(self))
-		return CURL_WRITEFUNC_PAUSE;
-	self->fetch->stats.bytes_in += len;
 	if (self->sink_open) {
-		if (sink->bytes + (int64_t)len > self->max_bytes) {
-			self->too_large = true;
-			return 0;
-		}
-		self->turn_bytes += (int64_t)len;
-		if (!sink_write(sink, data, len)) {
-			self->disk_errno = errno;
-			return 0;
-		}
+		size_t took = to_sink(self, data, len);
+
+		if (took != len)
+			return took;
 	} else {
 		buf_add(&self->reply.body, data, len);
 		if (!buf_ok(&self->reply.body)) {
@@ -180,6 +173,7 @@ on_body(char *data, size_t size, size_t count, void *userdata)
 			return 0;
 		}
 	}
+	self->fetch->stats.bytes_in += len;
 	if (self->progress != NULL) {
 		now = clock_mono_ms();
 		if (now - self->progress_ms >= 100) {

@@ -3,7 +3,8 @@
  *
  * call.c owns a call from start to done; easy.c turns it into a libcurl
  * handle and is called back by it; multi.c drives the handles on the loop;
- * outcome.c says what a finished handle means; sink.c writes files.
+ * outcome.c says what a finished handle means; sink.c and writer.c (sink.h)
+ * write files.
  */
 #ifndef FETCH_INTERNAL_H
 #define FETCH_INTERNAL_H
@@ -20,9 +21,6 @@ enum {
 	HEADERS_MAX = 200,
 	/* What we keep of an error page when a file was expected. */
 	ERROR_BODY_MAX = 64 * 1024,
-	/* Bytes all downloads together may write in one turn of the loop. */
-	TURN_BYTES = 4 << 20,
-	SHARE_MIN = 128 * 1024,
 	LOW_SPEED_BYTES = 10240,
 	RETRY_AFTER_MAX_S = 600
 };
@@ -44,10 +42,8 @@ struct fetch {
 	int max_calls;
 	bool in_curl; /* libcurl is on the stack: do not call it */
 	bool progress_due;
-	/* Downloads that had their share of this turn. */
-	struct loop_timer resume;
-	bool paused;
-	int sinks; /* calls with a sink */
+	struct writer *writer; /* NULL before the first download */
+	int sinks;	       /* calls with a sink */
 	struct fetch_call *calls;
 	struct fetch_stats stats;
 };
@@ -92,9 +88,9 @@ struct fetch_call {
 	bool body_seen; /* where the body goes is decided */
 	bool cut;	/* enough of an error page */
 	int disk_errno;
-	bool paused;
-	int64_t turn_bytes;  /* written since it was last resumed */
-	CURLcode pause_code; /* resuming it failed */
+	bool paused;   /* until its file has room again */
+	bool draining; /* done but for what its file waits for */
+	CURLcode drain_code;
 
 	fetch_progress_fn *progress;
 	void *progress_arg;
@@ -115,8 +111,9 @@ void easy_close(struct fetch_call *call);
 bool easy_body_begin(struct fetch_call *call);
 
 /* multi.c */
-/* Timer: the next turn has come for calls that had their share. */
-void multi_resume(void *fetch);
+/* A chunk of the call's file came back.  Off libcurl's stack; may call back.
+ */
+void multi_written(struct fetch_call *call);
 void multi_init(struct multi *multi, struct fetch *fetch, const char *what,
     const struct fetch_opts *opts);
 void multi_fini(struct multi *multi);
@@ -128,12 +125,6 @@ bool outcome_read(struct fetch_call *call, CURLcode code, struct err *err);
 void headers_reset(struct fetch_call *call);
 /* One line of the header; false when it is over a limit. */
 bool headers_add(struct fetch_call *call, const char *line, size_t len);
-
-/* sink.c */
-void sink_reset(struct fetch_sink *sink);
-/* false with errno. */
-bool sink_write(struct fetch_sink *sink, const void *data, size_t len);
-void sink_sum(const struct fetch_sink *sink, uint8_t sum[32]);
 
 /* spec.c: everything about it that can be known before it leaves. */
 bool spec_check(const struct fetch_spec *spec, struct err *err) REELD_MUST;

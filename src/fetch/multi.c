@@ -9,7 +9,7 @@
 #define LOG_MODULE "fetch"
 #include <stdlib.h>
 
-#include "fetch/internal.h"
+#include "fetch/sink.h"
 #include "reeld/log.h"
 
 struct socket_watch {
@@ -70,8 +70,6 @@ multi_after(struct multi *multi)
 {
 	struct fetch *fetch = multi->fetch;
 
-	if (fetch->paused && !timer_is_set(&fetch->resume))
-		timer_set_ms(&fetch->resume, 0);
 	if (fetch->progress_due) {
 		fetch->progress_due = false;
 		multi_progress(multi);
@@ -96,36 +94,26 @@ multi_act(struct multi *multi, curl_socket_t fd, int events)
 }
 
 void
-multi_resume(void *arg)
+multi_written(struct fetch_call *call)
 {
-	struct fetch *fetch = arg;
-	struct fetch_call *call;
+	struct multi *multi = call->multi;
+	CURLcode code;
 
-	fetch->paused = false;
-	fetch->in_curl = true;
-	for (call = fetch->calls; call != NULL; call = call->next) {
-		call->turn_bytes = 0;
-		if (!call->paused)
-			continue;
-		call->paused = false;
-		/* Hands over what was held back, so it may fail, or pause. */
-		call->pause_code = curl_easy_pause(call->easy, CURLPAUSE_CONT);
+	if (call->draining) {
+		if (writer_flush(multi->fetch, call->spec.sink))
+			call_finish(call, call->drain_code);
+		return;
 	}
-	fetch->in_curl = false;
-	/* Finishing one may end any other: start over after each. */
-	for (call = fetch->calls; call != NULL;) {
-		CURLcode code = call->pause_code;
-
-		call->pause_code = CURLE_OK;
-		if (code == CURLE_OK) {
-			call = call->next;
-			continue;
-		}
+	if (!call->paused)
+		return;
+	call->paused = false;
+	multi->fetch->in_curl = true;
+	/* Hands over what was held back, so it may fail, or pause again. */
+	code = curl_easy_pause(call->easy, CURLPAUSE_CONT);
+	multi->fetch->in_curl = false;
+	if (code != CURLE_OK)
 		call_finish(call, code);
-		call = fetch->calls;
-	}
-	multi_after(&fetch->provider);
-	multi_after(&fetch->untrusted);
+	multi_after(multi);
 }
 
 static void

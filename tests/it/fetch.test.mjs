@@ -11,8 +11,10 @@ import { join } from 'node:path';
 
 const build = process.env.REELD_BUILD ?? new URL('../../build', import.meta.url).pathname;
 
-async function fetchCli(input) {
-  const child = spawn(join(build, 'tests/unit/fetch_cli'), { env: { ...process.env, http_proxy: 'http://127.0.0.1:1' } });
+async function fetchCli(input, { file_bytes } = {}) {
+  const cli = join(build, 'tests/unit/fetch_cli');
+  const argv = file_bytes ? ['bash', '-c', `trap '' XFSZ; ulimit -f ${file_bytes / 1024}; exec "$0"`, cli] : [cli];
+  const child = spawn(argv[0], argv.slice(1), { env: { ...process.env, http_proxy: 'http://127.0.0.1:1' } });
   let out = '', err = '';
   child.stdout.on('data', (d) => { out += d; });
   child.stderr.on('data', (d) => { err += d; });
@@ -221,4 +223,47 @@ for (const [name, second, resumes] of [
   if (!resumes) return assert.equal(replies[1].error, 'bad_reply');
   assert.equal(replies[1].sha256, createHash('sha256').update(data).digest('hex'));
   assert.deepEqual(await readFile(join(d, 'v')), data);
+});
+
+// Serves ranges of it; the ranges that were asked for.
+async function ranges(t, data) {
+  const asked = [];
+  const base = await server(t, (q, r) => {
+    const from = Number(/bytes=(\d+)-/.exec(q.headers.range)?.[1] ?? 0);
+    asked.push(from);
+    r.writeHead(from ? 206 : 200, { etag: '"v1"', 'content-length': data.length - from,
+      ...(from ? { 'content-range': `bytes ${from}-${data.length - 1}/${data.length}` } : {}) });
+    r.end(data.subarray(from));
+  });
+  return { base, asked };
+}
+
+test('a full disk ends a download, and what it took counts', async (t) => {
+  const d = await dir(t), data = randomBytes(6_000_000), limit = 512_000;
+  const { base, asked } = await ranges(t, data);
+  const { replies } = await fetchCli({ calls: [{ url: base + '/v', ...open, sink: join(d, 'v'), again: 1 }] },
+    { file_bytes: limit });
+  assert.deepEqual(replies.map((r) => [r.error, r.bytes]), [['disk_full', limit], ['disk_full', limit]]);
+  assert.deepEqual(asked, [0, limit]);
+  assert.deepEqual(await readFile(join(d, 'v')), data.subarray(0, limit));
+});
+
+test('a cancelled download can be taken up at once', async (t) => {
+  const d = await dir(t), data = randomBytes(6_000_000);
+  const { base, asked } = await ranges(t, data);
+  const { replies } = await fetchCli({ calls: [{ url: base + '/v', ...open, sink: join(d, 'v'), again: 1, cancel_at: 1 }] });
+  assert.equal(replies[0].cancelled, true);
+  assert.equal(replies[1].sha256, createHash('sha256').update(data).digest('hex'));
+  assert.deepEqual(await readFile(join(d, 'v')), data);
+  assert.ok(asked[1] > 0 && asked[1] < data.length, `resumed at ${asked[1]}`);
+});
+
+test('many downloads at once are whole, each with its hash', async (t) => {
+  const d = await dir(t), data = randomBytes(5_000_000), sum = createHash('sha256').update(data).digest('hex');
+  const { base } = await ranges(t, data);
+  const calls = Array.from({ length: 40 }, (_, i) => ({ url: base + '/v', ...open, sink: join(d, String(i)) }));
+  const { replies, stats } = await fetchCli({ parallel: true, calls });
+  assert.deepEqual(replies.map((r) => r.sha256), calls.map(() => sum));
+  for (const c of calls) assert.deepEqual(await readFile(c.sink), data);
+  assert.equal(stats.connections, 40);
 });

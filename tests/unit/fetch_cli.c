@@ -129,7 +129,11 @@ on_progress(int64_t bytes, int64_t total, void *arg)
 	fetch_cancel(&self->call);
 	fetch_cancel(&self->call);
 	printf("{\"cancelled\":true,\"total\":%lld}\n", (long long)total);
-	one_over(self->cli);
+	if (self->again-- > 0) {
+		json_object_object_del(self->spec, "cancel_at");
+		one_start(self);
+	} else
+		one_over(self->cli);
 }
 
 static void
