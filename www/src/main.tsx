@@ -17,6 +17,7 @@ const Credits = lazy(() => import('./pages/credits'));
 const Keys = lazy(() => import('./pages/keys'));
 const Jobs = lazy(() => import('./pages/admin-jobs'));
 const Job = lazy(() => import('./pages/admin-job'));
+const Providers = lazy(() => import('./pages/admin-providers'));
 const Workers = lazy(() => import('./pages/admin-workers'));
 const Users = lazy(() => import('./pages/admin-users'));
 const LoginLink = lazy(() => import('./pages/login-link'));
@@ -66,6 +67,7 @@ function Pages() {
 			<Route path="/admin" component={Jobs} />
 			<Route path="/admin/jobs" component={Jobs} />
 			<Route path="/admin/jobs/:id" component={Job} />
+			<Route path="/admin/providers" component={Providers} />
 			<Route path="/admin/workers" component={Workers} />
 			<Route path="/admin/users" component={Users} />
 			<Route default component={Missing} />

@@ -43,6 +43,8 @@ export interface Generation {
 	credits: number;
 	charge: { state: string; credits: number; refunded: number; settled: number | null } | null;
 	queue: Queue | null;
+	// Why a queued one does not start; null: it is only waiting its turn.
+	waiting_reason?: string | null;
 	error: GenError | null;
 	video_url: string | null;
 	thumbnail_url: string | null;
@@ -225,4 +227,59 @@ export interface AdminUser {
 	balance: number;
 	active?: number;
 	created_at?: Time;
+}
+
+export interface Circuit { state: 'closed' | 'open' | 'half_open'; failures: number; opened_until: Time | null }
+
+export interface ProviderLimits { concurrency: number | null; rpm: number | null }
+
+export interface Account {
+	id: string;
+	label: string;
+	state: 'on' | 'paused' | 'broken';
+	paused_until: Time | null;
+	paused_reason: string | null;
+	key: { source: 'env' | 'file' | 'stored' | 'none'; hint: string | null; problem: string | null };
+	base_url: string | null;
+	weight: number;
+	limits: ProviderLimits;
+	circuit: Circuit;
+	// They asked us to wait until then.
+	held_until: Time | null;
+	in_flight: number;
+	spend_today_micro_usd: number;
+}
+
+export interface ProviderRoute { id: string; model: string; endpoint: string; priority: number; weight: number; active: boolean }
+
+export interface Provider {
+	name: string;
+	title: string;
+	kind: string;
+	state: 'on' | 'paused' | 'broken';
+	paused_until: Time | null;
+	paused_reason: string | null;
+	configured: boolean;
+	needs_key: boolean;
+	requests: { submitted_1h: number; failed_1h: number; error_rate_1h: number | null };
+	in_flight: number;
+	queued: number;
+	spend_today_micro_usd: number;
+	median_s: number | null;
+	waiting_reason: string | null;
+	recovery: string;
+	webhooks: boolean;
+	result_lifetime_s: number | null;
+	limits: ProviderLimits;
+	accounts: Account[];
+	routes: ProviderRoute[];
+}
+
+export interface ProviderTest {
+	ok: boolean;
+	reachable: boolean;
+	key: 'valid' | 'invalid' | 'unknown';
+	balance?: string | null;
+	latency_ms: number | null;
+	message: string | null;
 }

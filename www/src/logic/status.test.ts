@@ -23,6 +23,8 @@ test('who is slow is named', () => {
 	expect(waiting({ status: 'processing', provider: 'fal', queue: { ...queue, provider_position: 12654 } })).toMatch(/12,654 .*provider is busy/s);
 	expect(waiting({ status: 'processing', provider: 'fal', queue })).toBeNull();
 	expect(waiting({ status: 'queued', provider: 'fal', queue: null })).toBeNull();
+	expect(waiting({ status: 'queued', provider: 'fal', queue, waiting_reason: 'No account can take it now.' })).toBe('No account can take it now.');
+	expect(waiting({ status: 'processing', provider: 'fal', queue, waiting_reason: 'No account can take it now.' })).toBeNull();
 });
 
 test('cancelling says what the policy is', () => {

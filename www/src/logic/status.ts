@@ -70,7 +70,8 @@ export function progress(g: Pick<Generation, 'status' | 'progress' | 'progress_b
 }
 
 // Who is slow, in words; null when nothing is known.
-export function waiting(g: Pick<Generation, 'queue' | 'status' | 'provider'>): string | null {
+export function waiting(g: Pick<Generation, 'queue' | 'status' | 'provider' | 'waiting_reason'>): string | null {
+	if (g.waiting_reason && g.status === 'queued') return g.waiting_reason;
 	const q = g.queue;
 	if (!q) return null;
 	const many = (n: number) => n.toLocaleString('en');

@@ -15,7 +15,7 @@ export function AdminPage({ title, role = 'operator', end, children }: {
 	return (
 		<div class="page wide">
 			<nav class="tabs" aria-label="Admin">
-				{tab('/admin/jobs', 'Jobs')}{tab('/admin/workers', 'Workers')}{atLeast('admin') && tab('/admin/users', 'Users')}
+				{tab('/admin/jobs', 'Jobs')}{tab('/admin/providers', 'Providers')}{tab('/admin/workers', 'Workers')}{atLeast('admin') && tab('/admin/users', 'Users')}
 			</nav>
 			<header class="page-head row wrap"><h1 class={title.length > 30 ? "grow prompt-title" : "grow"}>{title}</h1>{end}</header>
 			{children}
