@@ -24,7 +24,7 @@ enum {
 	CHUNK_BYTES = 64 * 1024,
 	DEPTH = 6,
 	/* Of all files together; each may always have one. */
-	MAX_CHUNKS = 192
+	MAX_CHUNKS = 64
 };
 
 struct chunk {

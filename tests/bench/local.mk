@@ -1,9 +1,12 @@
 # bench: `make bench` measures an optimised build of its own; README.md there.
-EXTRA_PROGRAMS = tests/bench/media_bench tests/bench/ws_crowd
+EXTRA_PROGRAMS = tests/bench/media_bench tests/bench/download_bench \
+	tests/bench/ws_crowd
 tests_bench_media_bench_SOURCES = tests/bench/media_bench.c
 tests_bench_media_bench_LDADD = libreeld.a $(REELD_LIBS)
 tests_bench_ws_crowd_SOURCES = tests/bench/ws_crowd.c
 tests_bench_ws_crowd_LDADD = libreeld.a $(REELD_LIBS)
+tests_bench_download_bench_SOURCES = tests/bench/download_bench.c
+tests_bench_download_bench_LDADD = libreeld.a $(REELD_LIBS)
 BENCH =
 BENCH_BUILD = build-bench
 .PHONY: bench
@@ -15,6 +18,7 @@ bench:
 	    '$(abs_top_srcdir)/configure' CC='$(CC)' CFLAGS='-O2 -g' >/dev/null; }
 	@cd '$(BENCH_BUILD)' && $(MAKE) -s all && \
 	    $(MAKE) -s tests/bench/media_bench$(EXEEXT) \
+	    tests/bench/download_bench$(EXEEXT) \
 	    tests/bench/ws_crowd$(EXEEXT)
 	@REELD_BUILD="$$(cd '$(BENCH_BUILD)' && pwd)" '$(NODE)' \
 	    '$(srcdir)/tests/bench/run.mjs' $(BENCH)
