@@ -103,6 +103,8 @@ void query_answered(struct pg_query *query);
 /* pool.c */
 void pool_pump_later(struct pg_pool *pool);
 void pool_changed(struct pg_pool *pool);
+/* While any query waits or is out: its deadline is looked at. */
+void pool_watch(struct pg_pool *pool);
 
 /* error.c: what a failed result means. */
 void pg_error_from(const PGresult *result, struct err *err);

@@ -141,16 +141,29 @@ sweep_conn(struct conn *conn, int64_t now)
 	}
 }
 
+/* An idle pool sleeps: the next query sets the timer again. */
 static void
 on_sweep(void *arg)
 {
 	struct pg_pool *pool = arg;
 	int64_t now = clock_mono_ms();
+	bool busy;
 
 	sweep_waiting(pool, now);
 	for (int i = 0; i < pool->size; i++)
 		sweep_conn(&pool->conns[i], now);
-	timer_set_ms(&pool->sweep, PG_SWEEP_MS);
+	busy = pool->waiting.count > 0;
+	for (int i = 0; i < pool->size && !busy; i++)
+		busy = pool->conns[i].pipeline.count > 0;
+	if (busy)
+		pool_watch(pool);
+}
+
+void
+pool_watch(struct pg_pool *pool)
+{
+	if (!timer_is_set(&pool->sweep))
+		timer_set_ms(&pool->sweep, PG_SWEEP_MS);
 }
 
 /* A connection's timer: its pause is over, or its connecting took too long. */
@@ -219,7 +232,6 @@ pg_pool_new(struct loop *loop, const struct pg_opts *opts)
 	pool->timeout_ms = opts->timeout_ms;
 	list_init(&pool->waiting);
 	timer_init(&pool->sweep, loop, "pg sweep", on_sweep, pool);
-	timer_set_ms(&pool->sweep, PG_SWEEP_MS);
 	pool->conns = xcalloc((size_t)pool->size, sizeof *pool->conns);
 	for (int i = 0; i < pool->size; i++) {
 		struct conn *conn = &pool->conns[i];

@@ -129,6 +129,7 @@ pg_query_start(struct pg_pool *pool, enum pg_stmt stmt,
 		return;
 	}
 	list_add(&pool->waiting, query);
+	pool_watch(pool);
 	pool_pump_later(pool);
 }
 
