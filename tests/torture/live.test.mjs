@@ -14,8 +14,8 @@ const user = (n) => `0190d3a0-0000-7000-8000-${String(n).padStart(12, '0')}`;
 
 test('D19: sockets that never read', async (t) => {
 	const silent = size(60, 2000), seconds = size(8, 60), at_once = 10;
-	// pings every 5 s, 120 kB may wait for one socket
-	server = new Process([join(build, 'tests/unit/ws_server_demo'), '5000', '120000'], { name: 'ws_server_demo' });
+	// pings every 20 s, 120 kB may wait for one socket
+	server = new Process([join(build, 'tests/unit/ws_server_demo'), '20000', '120000'], { name: 'ws_server_demo' });
 	const [, port] = await server.said(/port (\d+)/);
 	const stats = async () => (await fetch(`http://127.0.0.1:${port}/stats`)).json();
 	const open = (n) => new Promise((done, fail) => {
@@ -23,6 +23,7 @@ test('D19: sockets that never read', async (t) => {
 		ws.seen = 0;
 		ws.late = [];
 		ws.on('error', fail);
+		ws.on('close', (code) => { ws.over = code; });
 		ws.on('message', (d) => {
 			const m = JSON.parse(d);
 			if (m.type === 'welcome') ws.send(JSON.stringify({ type: 'subscribe', topic: 'arena', id: 1 }));
@@ -50,7 +51,8 @@ test('D19: sockets that never read', async (t) => {
 		}
 		peak = Math.max(peak, usage(server.pid).rss);
 	}
-	await until('the readers have it all', () => fast.every((f) => f.seen === sent));
+	await until(() => `the readers have all ${sent}: ${JSON.stringify(fast.map((f) => [f.seen, f.over]))}`,
+		() => fast.every((f) => f.seen === sent), 120000);
 	const late = fast.flatMap((f) => f.late).sort((a, b) => a - b);
 	const grown = peak - before.rss;
 	t.diagnostic(`${silent} silent, ${sent} events, readers p99 ${late[Math.floor(late.length * 0.99)].toFixed(1)} ms, ${grown.toFixed(1)} MB more`);
