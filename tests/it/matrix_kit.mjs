@@ -9,7 +9,7 @@ import { until } from './env.mjs';
 import { rows } from './matrix_rows.mjs';
 import { World, upload } from './vendors.mjs';
 
-const START = 100000, PRICE = 5, AT_ONCE = 48;
+const START = 100000, PRICE = 5, AT_ONCE = 40;
 
 const model = (slug, provider, route, seconds) => ({ slug, name: slug, category: 'standard', active: true,
 	capabilities: { modes: route.modes, durations: { fixed: seconds }, audio: 'none', seed: false, negative_prompt: false, max_prompt: 500 },
