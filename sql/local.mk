@@ -10,6 +10,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0004_money.sql \
 	sql/migrations/0005_isolation.sql \
 	sql/migrations/0007_accounts.sql \
+	sql/migrations/0008_enhance.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \
 	sql/functions/02_money.sql \

@@ -13,6 +13,7 @@
 
 #include "reeld/auth.h"
 #include "reeld/catalogue.h"
+#include "reeld/chat.h"
 #include "reeld/http.h"
 #include "reeld/id.h"
 #include "reeld/loop.h"
@@ -64,6 +65,9 @@ bool api_provider_ready(
 const char *api_provider_known(void *app, size_t i, const char **title);
 bool api_provider_settings(
     void *app, const char *provider, struct catalogue_settings *out);
+
+/* Who enhances prompts, by the settings; borrows from conf. */
+struct chat_settings api_chat_settings(const struct conf *conf);
 
 /* When all but app->http is there: sets app->api and the live hooks. */
 void api_open(struct app *app);

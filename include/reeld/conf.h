@@ -100,6 +100,14 @@ struct conf {
 		int64_t upload_per_hour;
 	} limits;
 	struct {
+		const char *base_url, *model; /* "" = no prompt enhancement */
+		const char *key;	      /* "" = the server needs none */
+		const char *system_prompt;    /* "" = our own */
+		bool allow_private;
+		int64_t timeout_ms, max_tokens;
+		int64_t per_day; /* of one user, 0 = no limit */
+	} enhance;
+	struct {
 		const char *dir, *user; /* where standalone keeps everything */
 		bool demo;
 	} standalone;

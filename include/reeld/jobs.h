@@ -22,6 +22,7 @@
 #include "reeld/loop.h"
 
 struct catalogue_account;
+struct chat_settings;
 struct engine;
 struct fetch;
 struct json_object;
@@ -49,6 +50,9 @@ struct engine_deps {
 	void *accounts_arg;
 	/* An account was paused or its circuit moved; NULL: nobody asks. */
 	loop_fn *accounts_changed;
+	/* Who enhances prompts; NULL, or one that is not set: nobody.  Asked
+	 * at each use with accounts_arg. */
+	const struct chat_settings *(*enhancer)(void *arg);
 
 	const char *name;	/* of this machine, for people; copied */
 	const char *public_url; /* where providers reach us; NULL or "": not */
@@ -76,6 +80,7 @@ struct engine_stats {
 	int active, waiting_slot, slots_used;
 	int left; /* jobs of dead instances that can't be taken over here */
 	uint64_t claimed, adopted, released, lease_lost;
+	uint64_t enhanced, enhance_failures;
 	uint64_t submits, submit_refused, submit_busy, submit_not_sent;
 	uint64_t submit_uncertain, orphan_submits;
 	uint64_t polls, poll_failures, hooks, hooks_bad;

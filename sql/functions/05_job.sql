@@ -399,6 +399,50 @@ begin
 	return case when found then 'ok' else 'gone' end;
 end $$;
 
+-- generation_enhancing: the prompt is being rewritten before the submit; people
+-- see the stage. Writes nothing when it shows already. Outcomes: enhancing;
+-- gone (lost, or cancelled meanwhile).
+create function generation_enhancing(p_job uuid, p_owner uuid)
+returns move_result language plpgsql as $$
+declare
+	gid uuid;
+begin
+	select generation_id into gid from jobs where id = p_job
+		and owner = p_owner and status = 'running' and step = 'submit'
+		for update;
+	if not found or not exists (select from generations where id = gid
+		and status = 'queued') then
+		return generation_unchanged('gone', null);
+	end if;
+	update generations set stage = 'enhance', version = version + 1,
+		updated_at = now() where id = gid and stage is distinct from
+		'enhance';
+	if not found then
+		return generation_unchanged('enhancing', gid);
+	end if;
+	return generation_result('enhancing', gid, 'generation.stage', null,
+		null);
+end $$;
+
+-- generation_enhanced: what became of the prompt, '' when it is used as it
+-- was written. Kept before the submit, so that a new attempt sends the same.
+-- Outcomes: enhanced; gone.
+create function generation_enhanced(p_job uuid, p_owner uuid, p_prompt text)
+returns text language plpgsql as $$
+declare
+	gid uuid;
+begin
+	select generation_id into gid from jobs where id = p_job
+		and owner = p_owner and status = 'running' and step = 'submit'
+		for update;
+	if not found then
+		return 'gone';
+	end if;
+	update generations set enhanced_prompt = p_prompt, updated_at = now()
+		where id = gid and status = 'queued';
+	return case when found then 'enhanced' else 'gone' end;
+end $$;
+
 -- attempt_start: BEFORE a byte leaves for the provider. Writes the attempt as
 -- `submitting` with its nonce; the generation becomes processing and its
 -- provider deadline starts. p_request is already redacted.

@@ -173,7 +173,23 @@ create function access_prune() returns void language sql as $$
 	delete from sessions where expires_at < now();
 	delete from login_links where expires_at < now() - interval '7 days';
 	delete from idempotency where created_at < now() - interval '1 day';
+	delete from enhance_use where day < (now() at time zone 'utc')::date - 1;
 $$;
+
+-- enhance_take: engine pool. One more prompt of the user's day (UTC); p_limit 0
+-- = no limit. Outcomes: taken; limit (retry_after_s: until the day ends).
+create function enhance_take(p_user uuid, p_limit int, out outcome text,
+	out used int, out retry_after_s int) language plpgsql as $$
+begin
+	insert into enhance_use as e (user_id, day, n)
+		values (p_user, (now() at time zone 'utc')::date, 1)
+		on conflict (user_id, day) do update set n = e.n + 1
+		where p_limit = 0 or e.n < p_limit returning n into used;
+	outcome := case when found then 'taken' else 'limit' end;
+	retry_after_s := ceil(extract(epoch from date_trunc('day', now()
+		at time zone 'utc') + interval '1 day' - (now()
+		at time zone 'utc')));
+end $$;
 
 -- idempotency_begin: for POSTs whose key is not on a row of their own.
 -- Outcomes: fresh (do the work, then idempotency_done or _drop); replayed

@@ -19,6 +19,10 @@ select u.id, u.email, u.name, u.role::text as role, u.status::text as status,
 from users u join accounts a on a.user_id = u.id
 where u.id = $1 and u.deleted_at is null;
 
+-- name: enhance_take (uuid, int)
+-- engine pool: user, limit a day or 0
+select * from enhance_take($1, $2);
+
 -- name: user_by_email (text)
 select id, email, name, role::text as role, status::text as status
 from users where email = lower($1) and deleted_at is null;

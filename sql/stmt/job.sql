@@ -45,6 +45,13 @@ select w.*, encode(t.token_hash, 'hex') as token_hash,
 	t.status::text as called_status, t.nonce as called_nonce
 from attempts t join job_work w on w.job_id = t.job_id where t.id = $1;
 
+-- name: generation_enhancing (uuid, uuid)
+select outcome, event_seq, event, balance_event, promoted, seqs, balance,
+	(g).* from generation_enhancing($1, $2);
+
+-- name: generation_enhanced (uuid, uuid, text)
+select generation_enhanced as outcome from generation_enhanced($1, $2, $3);
+
 -- name: attempt_start (uuid, uuid, uuid, uuid, bytea, uuid, jsonb, bigint)
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,
 	(g).* from attempt_start($1, $2, $3, $4, $5, $6, $7, $8);

@@ -8,6 +8,8 @@
 http_handler_fn api_models_list, api_models_get, api_models_default;
 /* estimate.c */
 http_handler_fn api_estimate;
+/* enhance.c */
+http_handler_fn api_prompts_enhance;
 /* uploads.c, assets.c */
 http_handler_fn api_uploads_create;
 http_handler_fn api_assets_list, api_assets_get, api_assets_delete;

@@ -5,6 +5,7 @@ libreeld_a_SOURCES += src/api/routes.c src/api/call.c src/api/state.c \
 	src/api/handlers.h include/reeld/api.h
 # account and catalogue
 libreeld_a_SOURCES += src/api/models.c src/api/estimate.c \
+	src/api/enhance.c src/api/enhance.h \
 	src/api/uploads.c src/api/assets.c src/api/asset.h src/api/me.c \
 	src/api/keys.c src/api/credits.c src/api/signin.c \
 	src/api/sessions.c

@@ -1,6 +1,7 @@
 /* me.c - GET and PATCH /me, GET /me/limits. */
 #include <string.h>
 
+#include "api/enhance.h"
 #include "api/handlers.h"
 #include "api/internal.h"
 #include "reeld/conf.h"
@@ -108,7 +109,7 @@ on_limits(struct http_call *call, const struct pg_rows *rows, void *arg)
 	const struct app *app = api_app(call);
 	const struct conf *conf = app->conf;
 	struct json_object *reply = json_new(), *jobs = json_new();
-	struct json_object *rates = json_new();
+	struct json_object *rates = json_new(), *enhance = json_new();
 
 	json_set_int(jobs, "concurrent", pg_i64(rows, 0, "concurrent_limit"));
 	json_set_int(jobs, "active", pg_i64(rows, 0, "active"));
@@ -123,6 +124,9 @@ on_limits(struct http_call *call, const struct pg_rows *rows, void *arg)
 	add_rate(rates, "upload", conf->limits.upload_per_hour, 3600,
 	    (conf->limits.upload_per_hour + 3) / 4);
 	json_set_obj(reply, "rates", &rates);
+	json_set_bool(enhance, "available", api_can_enhance(app));
+	json_set_int(enhance, "per_day", conf->enhance.per_day);
+	json_set_obj(reply, "enhance", &enhance);
 	http_reply_json(call, 200, &reply);
 }
 

@@ -113,7 +113,9 @@ metrics_engine(struct buf *out, const struct app *app)
 	  tries[] = {{"result=\"refused\"", s->submit_refused},
 	      {"result=\"busy\"", s->submit_busy},
 	      {"result=\"not_sent\"", s->submit_not_sent},
-	      {"result=\"uncertain\"", s->submit_uncertain}};
+	      {"result=\"uncertain\"", s->submit_uncertain}},
+	  prompts[] = {{"result=\"enhanced\"", s->enhanced},
+	      {"result=\"as_written\"", s->enhance_failures}};
 
 	gauge(out, "reeld_jobs_carried", "Jobs this instance works on.",
 	    s->active);
@@ -145,6 +147,11 @@ metrics_engine(struct buf *out, const struct app *app)
 	for (size_t i = 0; i < nitems(tries); i++)
 		metric_int(out, "reeld_job_attempts_total", tries[i].labels,
 		    (int64_t)tries[i].value);
+	metric_head(out, "reeld_prompts_total", "counter",
+	    "Prompts of generations that were to be enhanced.");
+	for (size_t i = 0; i < nitems(prompts); i++)
+		metric_int(out, "reeld_prompts_total", prompts[i].labels,
+		    (int64_t)prompts[i].value);
 	counter(out, "reeld_downloaded_bytes_total", "Results fetched.",
 	    s->download_bytes);
 	counter(out, "reeld_provider_hooks_total", "Webhooks of providers.",

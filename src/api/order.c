@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/enhance.h"
 #include "api/internal.h"
 #include "reeld/capability.h"
 #include "reeld/price.h"
@@ -18,7 +19,7 @@ struct body {
 	char *title;
 	struct json_num duration;
 	struct json_int seed, fps, max_credits;
-	struct json_bool audio;
+	struct json_bool audio, enhance;
 	struct id start_image, end_image, project;
 };
 
@@ -30,6 +31,7 @@ static const struct json_field fields[] = {
     JTEXT(struct body, resolution, 1, 15),
     JTEXT(struct body, aspect_ratio, 1, 15),
     JBOOL(struct body, audio),
+    JBOOL(struct body, enhance),
     JINT(struct body, seed, 0, INT64_C(9007199254740991)),
     JINT(struct body, fps, 1, 240),
     JID(struct body, start_image),
@@ -92,9 +94,20 @@ fill_spec(const struct body *body, bool estimate, struct gen_spec *spec,
 	spec->audio = !body->audio.set ? GEN_AUDIO_UNSET
 	    : body->audio.v	       ? GEN_AUDIO_ON
 				       : GEN_AUDIO_OFF;
+	spec->enhance = body->enhance.set && body->enhance.v;
 	spec->start_asset = body->start_image;
 	spec->end_asset = body->end_image;
 	return true;
+}
+
+/* A price may hold a term for it, so nobody orders what nobody does. */
+static bool
+check_enhance(const struct app *app, const struct body *body, struct err *err)
+{
+	if (!body->enhance.v || api_can_enhance(app))
+		return true;
+	return err_set_field(err, ERR_INVALID, "unsupported_enhance",
+	    "#/enhance", "Prompt enhancement is not set up on this server.");
 }
 
 bool
@@ -118,6 +131,7 @@ api_order_read(struct http_call *call, bool estimate, struct api_order *out,
 		out->title = xstrdup(body.title);
 	ok = find_model(
 		 app->catalogue, body.model, estimate, &out->model, err) &&
+	    check_enhance(app, &body, err) &&
 	    fill_spec(&body, estimate, out->spec, err) &&
 	    capability_check(out->model->capabilities, out->spec, err);
 	if (ok) {

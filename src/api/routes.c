@@ -47,6 +47,10 @@ static const struct http_route routes[] = {
     {HTTP_GET, API "/models/{slug}", api_models_get, ANYONE},
     {HTTP_POST, API "/estimate", api_estimate, USER("read"), .body = JSON,
 	.max_body = ONE_MIB},
+    {HTTP_POST, API "/prompts/enhance", api_prompts_enhance, USER("generate"),
+	.body = JSON, .max_body = ONE_MIB, .flags = AUTH_LIMIT_SUBMIT},
+    {HTTP_POST, "/api/optimize-prompt", api_prompts_enhance, USER("generate"),
+	.body = JSON, .max_body = ONE_MIB, .flags = AUTH_LIMIT_SUBMIT},
 
     /* images */
     {HTTP_POST, API "/uploads", api_uploads_create, USER("generate"),

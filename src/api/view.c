@@ -165,6 +165,7 @@ view_generation(const struct pg_rows *rows, int row)
 	api_set_text(obj, "provider", rows, row, "provider");
 	api_set_text(obj, "mode", rows, row, "mode");
 	api_set_text(obj, "prompt", rows, row, "prompt");
+	api_set_text(obj, "enhanced_prompt", rows, row, "enhanced_prompt");
 	api_set_text(obj, "negative_prompt", rows, row, "negative_prompt");
 	set_spec(obj, rows, row);
 	set_image(obj, "start_image", rows, row, "start_asset_id");

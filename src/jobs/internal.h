@@ -73,6 +73,9 @@ struct job {
 	struct gen_spec spec;
 	bool has_spec;
 	char *provider_id, *result_url;
+	int64_t max_prompt; /* of the model, in characters */
+	bool wants_enhance; /* ordered */
+	char *enhanced;	    /* NULL: not asked yet; "": of no use */
 	bool result_needs_key;
 	int64_t result_expires_ms; /* wall clock; 0: unknown */
 	int64_t cost_micro_usd;	   /* -1: unknown */
@@ -195,7 +198,12 @@ const struct catalogue_account *
 lane_account(const struct engine *engine, const struct lane *lane);
 void job_dump(const struct job *job);
 
-/* submit.c, poll.c, download.c, finish.c, end.c: one effect each. */
+/* enhance.c, submit.c, poll.c, download.c, finish.c, end.c: one effect each. */
+void enhance_start(struct job *job);
+/* The stored prompt takes the written one's place; safe when there is none. */
+void enhance_apply(struct job *job);
+/* Was it ordered, and did nobody do it?  Then it is not paid for. */
+bool enhance_failed(const struct job *job);
 void submit_attempt(struct job *job);
 void submit_send(struct job *job);
 void submit_record(struct job *job);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "jobs/internal.h"
+#include "reeld/capability.h"
 #include "reeld/clock.h"
 #include "reeld/json.h"
 #include "reeld/log.h"
@@ -85,6 +86,22 @@ read_spec(struct job *job, const struct pg_rows *rows, int row)
 	json_free(&doc);
 }
 
+/* What the model takes, and what was made of the prompt so far. */
+static void
+read_prompt(struct job *job, const struct pg_rows *rows, int row)
+{
+	struct json_object *caps = pg_json(rows, row, "capabilities");
+	struct json_object *shown = capability_public(caps);
+
+	if (!json_int_at(shown, "max_prompt", &job->max_prompt))
+		job->max_prompt = 1000;
+	json_free(&shown);
+	json_free(&caps);
+	job->wants_enhance = job->has_spec && job->spec.enhance;
+	job->enhanced = xstrdup(pg_text(rows, row, "enhanced_prompt"));
+	enhance_apply(job);
+}
+
 struct job *
 job_new(struct engine *engine, const struct pg_rows *rows, int row)
 {
@@ -130,6 +147,7 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 		    pg_text(rows, row, "end_mime"));
 	job->adopted_dirty = pg_i64(rows, row, "crash_count") > 0;
 	read_spec(job, rows, row);
+	read_prompt(job, rows, row);
 	timer_init(&job->timer, engine->d.loop, "job", on_timer, job);
 
 	deadline_ms = now + job->deadline_s * 1000;
@@ -149,6 +167,7 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	    lane->provider->transport == PROVIDER_WORKER ||
 		provider_has_step(lane->provider, PROVIDER_STEP_CANCEL),
 	    str_eq(pg_text(rows, row, "status"), "cancelling"), deadline_ms);
+	job->state.enhance = job->wants_enhance && job->enhanced == NULL;
 	job->state.reviewed = str_eq(pg_text(rows, row, "status"), "review");
 
 	TAILQ_INSERT_TAIL(&engine->jobs, job, entry);
@@ -211,6 +230,7 @@ job_free(struct job *job)
 	json_free(&job->refs);
 	if (job->has_spec)
 		spec_fini(&job->spec);
+	free(job->enhanced);
 	free(job->endpoint);
 	free(job->provider_id);
 	free(job->result_url);
@@ -324,6 +344,9 @@ job_perform(struct job *job, enum step_do effect, int64_t delay_ms)
 {
 	switch (effect) {
 	case DO_NOTHING:
+		break;
+	case DO_ENHANCE:
+		enhance_start(job);
 		break;
 	case DO_START:
 		submit_attempt(job);

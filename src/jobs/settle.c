@@ -1,7 +1,8 @@
 /*
  * settle.c - what a finished video costs.  One that is more than a second
  * shorter than ordered is priced again by the plan it was sold under, with
- * its real length; generation_finish() never charges more than the quote.
+ * its real length, and one whose prompt was to be enhanced and was not,
+ * without that; generation_finish() never charges more than the quote.
  */
 #define LOG_MODULE "jobs"
 #include <inttypes.h>
@@ -16,12 +17,18 @@ enum {
 	SLACK_MS = 250 /* a "5 s" video has 5.04 s */
 };
 
-bool
-settle_is_due(const struct job *job)
+static bool
+is_short(const struct job *job)
 {
 	return job->video.probed && job->has_spec &&
 	    job->video.info.duration_ms > 0 &&
 	    job->spec.duration_ms - job->video.info.duration_ms > SHORT_MS;
+}
+
+bool
+settle_is_due(const struct job *job)
+{
+	return is_short(job) || (job->has_spec && enhance_failed(job));
 }
 
 static void
@@ -33,16 +40,18 @@ price_again(struct job *job, const struct json_object *rule)
 	struct err err;
 
 	/* Whole seconds, as they are sold. */
-	in.duration_ms = ms > 0 ? (ms + 999) / 1000 * 1000 : 1000;
+	if (is_short(job))
+		in.duration_ms = ms > 0 ? (ms + 999) / 1000 * 1000 : 1000;
+	in.enhance = job->wants_enhance && !enhance_failed(job);
 	if (!price_quote(rule, &in, &quote, &err)) {
 		log_warn("job=%s msg=%s", job->id.text, log_text(err.msg));
 		return;
 	}
 	job->settle = quote.credits;
 	log_info("job=%s ordered_ms=%" PRId64 " made_ms=%" PRId64
-		 " credits=%" PRId64 " msg=\"shorter than ordered\"",
+		 " enhanced=%d credits=%" PRId64 " msg=\"less than ordered\"",
 	    job->id.text, job->spec.duration_ms, job->video.info.duration_ms,
-	    quote.credits);
+	    in.enhance, quote.credits);
 }
 
 static void

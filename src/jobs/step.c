@@ -89,6 +89,7 @@ sql(const struct step *s, enum step_do effect)
 
 	o = out(s,
 	    effect == DO_START		? STEP_STARTING
+		: effect == DO_ENHANCE	? STEP_ENHANCING
 		: effect == DO_RECORD	? STEP_RECORDING
 		: effect == DO_FINALIZE ? STEP_FINALIZING
 					: STEP_ENDING,
@@ -189,7 +190,10 @@ claimed(const struct step *s, const struct step_event *e)
 		/* Nothing starts behind the back of who looks at it. */
 		if (s->reviewed)
 			return out(s, STEP_PARKED, DO_NOTHING);
-		return sql(s, s->cancel ? DO_CANCELLED : DO_START);
+		return sql(s,
+		    s->cancel	     ? DO_CANCELLED
+			: s->enhance ? DO_ENHANCE
+				     : DO_START);
 	case FROM_SENDING:
 		copy.sent_ms = e->now_ms;
 		return uncertain(&copy, e);
@@ -258,8 +262,9 @@ db_away(const struct step *s, const struct step_event *e)
 {
 	struct step_out o;
 
-	if (!(s->phase == STEP_STARTING || s->phase == STEP_RECORDING ||
-		s->phase == STEP_FINALIZING || s->phase == STEP_ENDING))
+	if (!(s->phase == STEP_ENHANCING || s->phase == STEP_STARTING ||
+		s->phase == STEP_RECORDING || s->phase == STEP_FINALIZING ||
+		s->phase == STEP_ENDING))
 		return stay(s);
 	o = wait_in(s, STEP_DB_WAIT,
 	    backoff(1000, s->db_fails, STEP_POLL_CAP_MS, e->random));
@@ -284,6 +289,20 @@ db_refused(const struct step *s, const struct step_event *e)
 		return db_away(s, e); /* there is no other way to say it */
 	copy.refused = true;
 	return sql(&copy, DO_REVIEW);
+}
+
+/* Nothing was sent yet: a stop or a cancel takes effect here. */
+static struct step_out
+enhanced(const struct step *s)
+{
+	struct step copy = *s;
+
+	copy.enhance = false;
+	copy.db_fails = 0;
+	return sql(&copy,
+	    copy.cancel		? DO_CANCELLED
+		: copy.draining ? DO_RELEASE
+				: DO_START);
 }
 
 static struct step_out
@@ -512,6 +531,7 @@ drained(const struct step *s)
 	copy.draining = true;
 	switch (s->phase) {
 	case STEP_NEW:
+	case STEP_ENHANCING:
 	case STEP_WAITING:
 	case STEP_PARKED:
 	case STEP_RESEND:
@@ -537,9 +557,16 @@ check(enum step_phase phase, enum step_on on)
 	case ON_CLAIM:
 		fits = phase == STEP_NEW;
 		break;
-	case ON_COMMITTED:
+	case ON_ENHANCED:
+		fits = phase == STEP_ENHANCING;
+		break;
 	case ON_DB_AWAY:
 	case ON_DB_REFUSED:
+		fits = phase == STEP_ENHANCING || phase == STEP_STARTING ||
+		    phase == STEP_RECORDING || phase == STEP_FINALIZING ||
+		    phase == STEP_ENDING;
+		break;
+	case ON_COMMITTED:
 		fits = phase == STEP_STARTING || phase == STEP_RECORDING ||
 		    phase == STEP_FINALIZING || phase == STEP_ENDING;
 		break;
@@ -616,6 +643,8 @@ step(const struct step *s, const struct step_event *e)
 		return db_refused(s, e);
 	case ON_LOST:
 		return out(s, STEP_OVER, DO_DROP);
+	case ON_ENHANCED:
+		return enhanced(s);
 	case ON_EXHAUSTED:
 		return fail(
 		    s, e->why != NULL ? e->why : "provider_unreachable");

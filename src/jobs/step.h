@@ -20,6 +20,7 @@
 /* Where the job is: what it waits for. */
 enum step_phase {
 	STEP_NEW,	 /* claimed, nothing asked yet */
+	STEP_ENHANCING,	 /* a language model rewrites the prompt */
 	STEP_STARTING,	 /* SQL: the attempt row, before the request leaves */
 	STEP_SENDING,	 /* the paid request is on the wire */
 	STEP_RECORDING,	 /* SQL: the id they gave us */
@@ -46,11 +47,12 @@ enum step_phase {
 /* What is to be done now. */
 enum step_do {
 	DO_NOTHING,
-	DO_START,  /* SQL attempt_start */
-	DO_SEND,   /* the paid request; exactly the recorded attempt */
-	DO_RECORD, /* SQL attempt_submitted */
-	DO_PARK,   /* SQL attempt_uncertain, for delay_ms; 0: review now */
-	DO_WAIT,   /* arm the timer with delay_ms */
+	DO_ENHANCE, /* mark the stage, ask, keep what came of it */
+	DO_START,   /* SQL attempt_start */
+	DO_SEND,    /* the paid request; exactly the recorded attempt */
+	DO_RECORD,  /* SQL attempt_submitted */
+	DO_PARK,    /* SQL attempt_uncertain, for delay_ms; 0: review now */
+	DO_WAIT,    /* arm the timer with delay_ms */
 	DO_POLL,
 	DO_REVOKE,   /* ask the provider to cancel */
 	DO_FINALIZE, /* SQL generation_finalizing */
@@ -77,6 +79,8 @@ enum step_on {
 	ON_DB_REFUSED, /* the database said no, and would say it again */
 	ON_LOST,       /* the row is not ours any more, or has ended */
 	ON_EXHAUSTED,  /* REQUEUE: it was tried often enough */
+	/* the prompt */
+	ON_ENHANCED, /* it is as good as it gets, and committed */
 	/* the paid request */
 	ON_NOT_SENT,  /* no byte left the house */
 	ON_BUSY,      /* 429, 503: not accepted; retry_after_ms */
@@ -134,6 +138,7 @@ struct step {
 	enum step_class class;
 	enum step_do redo; /* DB_WAIT: what to repeat */
 	bool cancel, draining, hurry;
+	bool enhance; /* before anything is sent; set after step_init() */
 	bool can_revoke, revoked;
 	bool have_id;	 /* committed */
 	bool reviewed;	 /* people know that it is late; we go on asking */

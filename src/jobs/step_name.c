@@ -3,6 +3,7 @@
 
 static const char *const phase_names[STEP_PHASES] = {
     [STEP_NEW] = "new",
+    [STEP_ENHANCING] = "enhancing",
     [STEP_STARTING] = "starting",
     [STEP_SENDING] = "sending",
     [STEP_RECORDING] = "recording",
@@ -27,6 +28,7 @@ static const char *const phase_names[STEP_PHASES] = {
 
 static const char *const do_names[STEP_DOS] = {
     [DO_NOTHING] = "nothing",
+    [DO_ENHANCE] = "enhance",
     [DO_START] = "start",
     [DO_SEND] = "send",
     [DO_RECORD] = "record",
@@ -56,6 +58,7 @@ static const char *const on_names[STEP_ONS] = {
     [ON_DB_REFUSED] = "db-refused",
     [ON_LOST] = "lost",
     [ON_EXHAUSTED] = "exhausted",
+    [ON_ENHANCED] = "enhanced",
     [ON_NOT_SENT] = "not-sent",
     [ON_BUSY] = "busy",
     [ON_REFUSED] = "refused",

@@ -16,6 +16,7 @@
 #include "main/options.h"
 #include "main/process.h"
 #include "reeld/api.h"
+#include "reeld/chat.h"
 #include "reeld/fetch.h"
 #include "reeld/jobs.h"
 #include "reeld/live.h"
@@ -35,6 +36,7 @@ struct server {
 	uint8_t secret[32];
 	struct id process;	/* names this process on the event bus */
 	struct seal_ring *ring; /* NULL: no master key file */
+	struct chat_settings chat;
 	struct app app;
 	struct pg_query *schema_query;
 	struct loop_timer ready_timer, stop_timer;
@@ -61,6 +63,15 @@ on_accounts_changed(void *arg)
 	struct server *self = arg;
 
 	catalogue_reload(self->app.catalogue);
+}
+
+static const struct chat_settings *
+enhancer_of(void *arg)
+{
+	struct server *self = arg;
+
+	self->chat = api_chat_settings(self->conf);
+	return &self->chat;
 }
 
 static void
@@ -249,6 +260,7 @@ start_rest(struct server *self)
 	    .accounts = accounts_of,
 	    .accounts_arg = self,
 	    .accounts_changed = on_accounts_changed,
+	    .enhancer = enhancer_of,
 	    .public_url = conf->http.public_url,
 	    .worker_url = self->url,
 	    .secret = self->secret,

@@ -2,8 +2,8 @@
 libreeld_a_SOURCES += src/providers/registry.c src/providers/table.c src/providers/common.c \
 	src/providers/mapping.c src/providers/encode.c src/providers/fal.c src/providers/worker.c \
 	src/providers/manual.c src/providers/webhook.c \
-	src/providers/check.c \
-	src/providers/internal.h include/reeld/provider.h \
+	src/providers/check.c src/providers/chat.c \
+	src/providers/internal.h include/reeld/provider.h include/reeld/chat.h \
 	include/reeld/webhook.h
 EXTRA_DIST += src/providers/README.md
 UNIT_TESTS += tests/unit/test_catalogue_seed
@@ -11,6 +11,7 @@ UNIT_TESTS += tests/unit/test_provider_encode
 UNIT_TESTS += tests/unit/test_provider_hostile
 UNIT_TESTS += tests/unit/test_provider_mutated
 EXTRA_DIST += tests/unit/provider_unit.h
+UNIT_TESTS += tests/unit/test_chat
 UNIT_TESTS += tests/unit/test_fal
 EXTRA_DIST += \
 	tests/data/fal/locked.json \

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "reeld/catalogue.h"
+#include "reeld/chat.h"
 #include "reeld/fetch.h"
 #include "reeld/jobs.h"
 #include "reeld/json.h"
@@ -33,6 +34,7 @@ static struct demo {
 	struct loop *loop;
 	struct engine *engine;
 	struct catalogue_account fal, other;
+	struct chat_settings chat;
 	LIST_HEAD(, hook) hooks;
 	struct loop_timer up;
 	char line[4 << 20];
@@ -47,6 +49,14 @@ accounts(void *arg, const char *provider, size_t *n)
 
 	*n = 1;
 	return str_eq(provider, "worker") ? &self->other : &self->fal;
+}
+
+static const struct chat_settings *
+enhancer(void *arg)
+{
+	struct demo *self = arg;
+
+	return &self->chat;
 }
 
 static void
@@ -238,6 +248,13 @@ main(int argc, char **argv)
 	    .rpm = setting("DEMO_RPM")};
 	if (demo.fal.poll_ms == 0)
 		demo.fal.poll_ms = 100;
+	demo.chat = (struct chat_settings){.base_url = getenv("DEMO_CHAT"),
+	    .key = "chat-key",
+	    .model = "small",
+	    .allow_private = true,
+	    .timeout_ms = setting("DEMO_CHAT_MS"),
+	    .max_tokens = 300};
+	deps.enhancer = enhancer;
 	demo.engine = engine_new(&deps);
 	loop_on_signal(demo.loop, SIGTERM, on_term, NULL);
 	io = loop_io_new(demo.loop, 0, "stdin", on_stdin, &io);

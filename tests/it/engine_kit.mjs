@@ -126,7 +126,8 @@ export async function bucket(dir) {
 		close: () => s3.close() };
 }
 
-export async function world() {
+// rule: of its price plan, w.plan; route: more fields of the model's route.
+export async function world({ rule = { base: 10 }, route: more = {} } = {}) {
 	const db = await server.database();
 	const conn = await db.engine();
 	const k = kit(conn);
@@ -134,18 +135,20 @@ export async function world() {
 		name: 'm', routes: [{ provider: 'fal',
 			endpoint: 'fal-ai/test/text-to-video',
 			params: { input: { prompt: 'prompt', start_image: 'image_url',
-				end_image: 'tail_image_url' } } }],
-		price: { rule: { base: 10 } } })]);
+				end_image: 'tail_image_url' }, ...more.params },
+			...(({ params, ...rest }) => rest)(more) }],
+		price: { rule } })]);
 	// The accounts that engine_demo uses.
 	await k.one("insert into providers (name, display_name) values ('worker', 'own') on conflict do nothing");
 	await k.one("insert into provider_accounts (id, provider, label) values "
 		+ "('00000000-0000-7000-8000-000000000001', 'fal', 'default'), "
 		+ "('00000000-0000-7000-8000-000000000002', 'worker', 'default')");
 	const route = (await k.one('select id from model_routes limit 1')).id;
+	const plan = (await k.one('select id from price_plans limit 1')).id;
 	const dir = mkdtempSync(join(tmpdir(), 'reeld-engine-'));
 	left.push(dir);
 	const user = await k.user(100);
-	const w = { db, conn, k, route, dir, user,
+	const w = { db, conn, k, route, plan, dir, user,
 		demo: (env, o) => new Demo(db, dir, env, o),
 		fal,
 		submit: async (plan = {}, o = {}) => {

@@ -14,6 +14,7 @@ static const struct {
 	int n;
 } answers[] = {
     {STEP_NEW, {ON_CLAIM}, 1},
+    {STEP_ENHANCING, {ON_ENHANCED, ON_DB_AWAY, ON_DB_REFUSED, ON_LOST}, 4},
     {STEP_STARTING, {ON_COMMITTED, ON_DB_AWAY, ON_DB_REFUSED, ON_LOST}, 4},
     {STEP_SENDING,
 	{ON_NOT_SENT, ON_BUSY, ON_REFUSED, ON_UNCERTAIN, ON_ACCEPTED}, 5},
@@ -48,6 +49,8 @@ phase_fits(enum step_do effect, enum step_phase before, enum step_phase after)
 	switch (effect) {
 	case DO_NOTHING:
 		return after == before || after == STEP_PARKED;
+	case DO_ENHANCE:
+		return after == STEP_ENHANCING;
 	case DO_START:
 		return after == STEP_STARTING;
 	case DO_SEND:
@@ -106,6 +109,14 @@ check_out(
 	}
 	if (o->effect == DO_FAIL)
 		CHECK(o->state.why[0] != '\0');
+	/* The prompt is made before anything is sent, or not at all. */
+	if (o->effect == DO_ENHANCE)
+		CHECK(s->phase == STEP_NEW || s->phase == STEP_DB_WAIT);
+	if (s->phase == STEP_ENHANCING)
+		CHECK(o->effect != DO_SEND && o->effect != DO_FAIL &&
+		    o->effect != DO_REQUEUE);
+	if (o->effect == DO_START || o->effect == DO_SEND)
+		CHECK(!o->state.enhance || s->phase != STEP_NEW);
 }
 
 /* Every phase x answer x class x from x flags: no assert, rules hold. */
@@ -115,7 +126,7 @@ TEST(test_all_pairs)
 	int pairs = 0;
 
 	for (size_t i = 0; i < nitems(answers); i++)
-		for (int bits = 0; bits < 1 << 10; bits++)
+		for (int bits = 0; bits < 1 << 11; bits++)
 			for (int from = FROM_SUBMIT; from <= FROM_STORED;
 			     from++) {
 				struct step s;
@@ -133,10 +144,12 @@ TEST(test_all_pairs)
 				s.reviewed = bits & 128;
 				s.relinks = bits & 256 ? STEP_RELINKS_MAX : 0;
 				s.give_up_ms = bits & 512 ? 10 : 0;
+				s.enhance = bits & 1024;
 				if (s.sends == 0 && s.phase > STEP_STARTING)
 					s.sends = 1;
 				s.redo = s.phase == STEP_RECORDING ? DO_RECORD
 				    : s.phase == STEP_STARTING	   ? DO_START
+				    : s.phase == STEP_ENHANCING	   ? DO_ENHANCE
 				    : s.phase == STEP_FINALIZING   ? DO_FINALIZE
 								   : DO_FAIL;
 				str_copy(s.why, sizeof s.why, "x");
