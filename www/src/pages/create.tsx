@@ -9,6 +9,7 @@ import { active, balance, loadModels, me, models, tell } from '../store';
 import type { Estimate, Generation, Model } from '../types';
 import { Icon } from '../ui/icon';
 import { ImageSlot } from '../ui/image-slot';
+import { Improve } from '../ui/improve';
 import { Skeleton, Trouble, useTitle } from '../ui/kit';
 import { ModelPicker } from '../ui/model-picker';
 import { Price } from '../ui/price';
@@ -186,6 +187,7 @@ export default function Create() {
 							<p id="prompt-note" class={errors.prompt || used > limit ? 'error' : 'muted small'}>
 								{errors.prompt ?? (used > limit * 0.8 ? `${used.toLocaleString('en')} of ${limit.toLocaleString('en')} characters` : <span class="hint">Ctrl + Enter generates</span>)}
 							</p>
+							<Improve prompt={now.prompt} negative={caps.negative_prompt ? now.negative_prompt : ''} model={model.slug} set={prompt => set({ prompt })} />
 						</div>
 						{!now.prompt && (
 							<div class="ideas">

@@ -93,6 +93,7 @@ function Facts({ g }: { g: Generation }) {
 		['File', v?.size_bytes ? `${bytes(v.size_bytes)}${v.codec ? ` · ${v.codec}` : ''}` : null],
 		['Seed', g.spec?.seed !== null && g.spec?.seed !== undefined ? String(g.spec.seed) : null],
 		['Left out', g.negative_prompt],
+		['Improved prompt', g.enhanced_prompt],
 	];
 	return (
 		<dl class="facts">

@@ -7,7 +7,7 @@ export const names = [
 	'image-plus', 'key-round', 'keyboard', 'link', 'loader-circle', 'log-out',
 	'monitor', 'moon', 'pause', 'play', 'plus', 'receipt', 'rotate-cw', 'search',
 	'server', 'settings-2', 'shield', 'sparkles', 'star', 'sun', 'terminal',
-	'trash-2', 'triangle-alert', 'users', 'volume-2', 'wifi-off', 'x',
+	'trash-2', 'triangle-alert', 'undo-2', 'users', 'volume-2', 'wifi-off', 'x',
 ] as const;
 
 export type IconName = (typeof names)[number];
