@@ -84,6 +84,10 @@ struct engine_stats {
 	uint64_t submits, submit_refused, submit_busy, submit_not_sent;
 	uint64_t submit_uncertain, orphan_submits;
 	uint64_t polls, poll_failures, hooks, hooks_bad;
+	/* Made by a provider, not stored yet and about to expire there; said so
+	 * once each; made and never stored. */
+	int results_expiring;
+	uint64_t expiry_alarms, results_lost;
 	uint64_t downloads, download_failures, download_bytes;
 	uint64_t posters, poster_failures, renditions;
 	uint64_t completed, failed, cancelled, reviewed, requeued, poisoned;

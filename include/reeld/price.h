@@ -26,6 +26,9 @@
  *	flat		[{"code", "label"?, "credits", "when"?}]
  *	round		"ceil" (default), "nearest" or "floor"
  *	minimum		credits, 0 when absent
+ *	blocked_fee	credits kept when the provider refuses the content,
+ *			0 when absent; never more than the price
+ *	per_unit	of a cost rule: for each unit that they bill
  *
  * when: {"resolution": "1080p" | [..], "aspect_ratio": .., "mode": ..,
  * "images": "none" | "start" | "end" | "both", "audio": true, "enhance":
@@ -80,6 +83,20 @@ bool price_quote(const struct json_object *rule, const struct price_input *in,
     struct price_quote *out, struct err *err) REELD_MUST;
 /* [{"code","label","credits"}]; the caller owns it. */
 struct json_object *price_breakdown(const struct price_quote *quote);
+
+/* Credits kept of a refused generation; 0 without a (valid) rule. */
+int64_t price_blocked_fee(const struct json_object *rule);
+
+/*
+ * A route's cost_rule is such a rule in dollars: one credit is 1 USD, so its
+ * micro-credits are micro-USD.  What a generation costs us by it, and what so
+ * many units that the provider says it billed do (per_unit).  False: there is
+ * no rule, or it does not say.
+ */
+bool price_cost(const struct json_object *cost_rule,
+    const struct price_input *in, int64_t *micro_usd) REELD_MUST;
+bool price_cost_of_units(const struct json_object *cost_rule, double units,
+    int64_t *micro_usd) REELD_MUST;
 
 /* Is this a rule?  ERR_INVALID "bad_price" with the pointer inside the rule
  * ("#/add_percent/0/percent"). */

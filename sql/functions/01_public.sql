@@ -41,7 +41,8 @@ select j.id as job_id, j.generation_id, j.user_id, j.kind, j.step,
 	g.mode, g.prompt, g.enhanced_prompt, g.negative_prompt, g.spec,
 	g.resolved, g.model,
 	g.route_id, j.provider, r.endpoint, r.params, r.account_filter,
-	r.bills_on_failure, r.bills_on_cancel, m.capabilities, g.credits,
+	r.cost_rule, r.bills_on_failure, r.bills_on_cancel, m.capabilities,
+	g.credits,
 	g.deadline_s, ms(g.deadline_at) as deadline_ms,
 	ms(g.cancel_requested_at) as cancel_requested_ms,
 	ms(g.created_at) as created_ms, ms(j.eligible_at) as eligible_ms,
@@ -51,7 +52,7 @@ select j.id as job_id, j.generation_id, j.user_id, j.kind, j.step,
 	coalesce(pa.opened_until is not null, false) as probe,
 	a.provider_job_id, a.refs, a.result_url, a.result as attempt_result,
 	ms(a.result_expires_at) as result_expires_ms,
-	ms(a.created_at) as attempt_ms, ms(a.submitted_at) as submitted_ms,
+	ms(a.finished_at) as result_ms, ms(a.created_at) as attempt_ms, ms(a.submitted_at) as submitted_ms,
 	sa.key as start_key, sa.backend as start_backend, sa.mime as start_mime,
 	ea.key as end_key, ea.backend as end_backend, ea.mime as end_mime
 from jobs j join generations g on g.id = j.generation_id
@@ -62,6 +63,50 @@ from jobs j join generations g on g.id = j.generation_id
 	on pa.id = coalesce(a.account_id, j.account_id)
 	left join assets sa on sa.id = g.start_asset_id
 	left join assets ea on ea.id = g.end_asset_id;
+
+-- What an attempt cost us: what the provider said, else the estimate of its
+-- submit where they bill such an end; estimated tells which. Null: unknown.
+create function attempt_cost(a attempts, out micro_usd bigint,
+	out estimated boolean) language sql stable as $$
+	select coalesce(a.cost_micro_usd, case when s.maybe
+		and not (a.status = 'failed' and not r.bills_on_failure
+			and a.error_class is distinct from 'uncertain')
+		and not (a.status = 'cancelled' and not r.bills_on_cancel)
+		then a.cost_quoted_micro_usd else 0 end),
+		a.cost_micro_usd is null and s.maybe
+	from model_routes r, (select a.submitted_at is not null
+		or a.status = 'ambiguous' or a.error_class = 'uncertain' as maybe) s
+	where r.id = a.route_id
+$$;
+
+-- A generation's money for operators: what the provider got, and what is left
+-- of the credits that stay charged. Nulls where a cost is unknown.
+create function generation_margin(p_id uuid, out cost_micro_usd bigint,
+	out cost_estimated boolean, out revenue_micro_usd bigint,
+	out margin_micro_usd bigint) language sql stable as $$
+	select x.cost, x.estimated, m.revenue, m.revenue - x.cost
+	from (select case when bool_and(ac.micro_usd is not null) is not false
+			then coalesce(sum(ac.micro_usd), 0)::bigint end as cost,
+			coalesce(bool_or(ac.estimated), false) as estimated
+		from attempts a cross join lateral attempt_cost(a) ac
+		where a.generation_id = p_id) x,
+		(select case when coalesce((select value #>> '{}' from system_config
+			where key = 'currency'), 'USD') = 'USD' then (c.quote - c.refunded)
+			* config_int('credit_value_micros', 10000) end as revenue
+			from charges c where c.generation_id = p_id) m
+$$;
+
+-- Is the provider's copy of a result about to go, and ours not stored yet?
+-- src/jobs/step.h has the same rule.
+create function result_is_expiring(a attempts, j jobs) returns boolean
+language sql stable as $$
+	select coalesce(j.step in ('download', 'store') and j.finished_at is null
+		and (a.result_expires_at - now() < 0.2 * (a.result_expires_at
+			- a.finished_at)
+		or a.result_expires_at - now() < interval '15 minutes'
+		and a.result_expires_at - a.finished_at > interval '15 minutes'),
+		false)
+$$;
 
 create type adopt_result as (outcome text, event_seq bigint, event jsonb,
 	balance_event jsonb, promoted jsonb, seqs bigint[], w job_work);

@@ -55,6 +55,7 @@ declare
 	entry bigint;
 	n int;
 begin
+	p_fee := greatest(coalesce(p_fee, 0), 0);
 	update generations set status = p_status, version = version + 1,
 		completed_at = now(), updated_at = now(), deadline_at = null,
 		error_class = p_class, error_code = p_code,
@@ -70,9 +71,9 @@ begin
 		else 'cancelled' end::job_status, owner = null, finished_at = now(),
 		last_error = p_code where generation_id = p_id
 		and finished_at is null;
-	update charges set fee = least(greatest(coalesce(p_fee, 0), 0), quote),
-		refunded = quote - least(greatest(coalesce(p_fee, 0), 0), quote),
-		state = case when coalesce(p_fee, 0) > 0 then 'partially_refunded'
+	update charges set fee = least(p_fee, quote),
+		refunded = quote - least(p_fee, quote),
+		state = case when least(p_fee, quote) > 0 then 'partially_refunded'
 		else 'refunded' end::charge_state, reason = p_code,
 		settled_at = now() where generation_id = p_id returning * into c;
 	get diagnostics n = row_count;

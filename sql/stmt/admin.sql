@@ -15,11 +15,14 @@ with page as materialized (
 )
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
-	j.last_error, (extract(epoch from g.created_at) * 1000000)::bigint
+	j.last_error, ms(a.result_expires_at) as result_expires_ms,
+	result_is_expiring(a, j) as result_expiring,
+	(extract(epoch from g.created_at) * 1000000)::bigint
 	as created_us
 from page g join generation_public gp on gp.id = g.id
 	join users u on u.id = g.user_id
 	left join jobs j on j.generation_id = g.id and j.kind = 'generate'
+	left join attempts a on a.id = j.attempt_id
 order by g.created_at desc, g.id desc;
 
 -- name: admin_jobs_in (text, text, text, bigint, uuid, bigint)
@@ -38,11 +41,14 @@ with page as materialized (
 )
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
-	j.last_error, (extract(epoch from g.created_at) * 1000000)::bigint
+	j.last_error, ms(a.result_expires_at) as result_expires_ms,
+	result_is_expiring(a, j) as result_expiring,
+	(extract(epoch from g.created_at) * 1000000)::bigint
 	as created_us
 from page g join generation_public gp on gp.id = g.id
 	join users u on u.id = g.user_id
 	left join jobs j on j.generation_id = g.id and j.kind = 'generate'
+	left join attempts a on a.id = j.attempt_id
 order by g.created_at desc, g.id desc;
 
 -- name: admin_job_find (text)
@@ -63,11 +69,15 @@ limit 20;
 -- name: admin_job_get (uuid)
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
-	j.last_error, (extract(epoch from g.created_at) * 1000000)::bigint
-	as created_us
+	j.last_error, ms(a.result_expires_at) as result_expires_ms,
+	result_is_expiring(a, j) as result_expiring,
+	(extract(epoch from g.created_at) * 1000000)::bigint
+	as created_us, gm.*
 from generations g join generation_public gp on gp.id = g.id
 	join users u on u.id = g.user_id
 	left join jobs j on j.generation_id = g.id and j.kind = 'generate'
+	left join attempts a on a.id = j.attempt_id
+	left join lateral generation_margin(g.id) gm on true
 where g.id = $1;
 
 -- name: admin_job_ledger (uuid)
@@ -86,10 +96,14 @@ from generations g where g.status in ('pending', 'queued', 'processing',
 group by g.status;
 
 -- name: admin_money ()
--- the last day
+-- the last day; and the results that their provider will soon have no more,
+-- and we do not have yet
 select coalesce(-sum(amount) filter (where type = 'video_generation'), 0)
 	::bigint as spent, coalesce(sum(amount) filter (where type in
-	('video_refund', 'settle_refund')), 0)::bigint as refunded
+	('video_refund', 'settle_refund')), 0)::bigint as refunded,
+	(select count(*) from jobs j join attempts a on a.id = j.attempt_id
+		where j.finished_at is null and j.step in ('download', 'store')
+		and result_is_expiring(a, j)) as results_expiring
 from ledger_entry where id > (select coalesce(max(id), 0) - 1000000
 	from ledger_entry) and created_at > now() - interval '1 day';
 

@@ -85,12 +85,14 @@ order by e.seq limit $4;
 select a.id, a.number, a.status::text as status, a.provider,
 	a.provider_job_id, a.provider_status, a.error_class, a.error_code,
 	a.error_message, a.cost_quoted_micro_usd, a.cost_micro_usd,
+	ac.micro_usd as cost_known_micro_usd, ac.estimated as cost_estimated,
 	a.late_result, a.worker_id, a.route_id, a.account_id,
 	(select p.label from provider_accounts p where p.id = a.account_id)
 	as account, ms(a.created_at) as created_ms,
 	ms(a.submitted_at) as submitted_ms, ms(a.started_at) as started_ms,
 	ms(a.finished_at) as finished_ms
-from attempts a where a.generation_id = $1
+from attempts a left join lateral attempt_cost(a) ac on true
+where a.generation_id = $1
 	and ($2::uuid is null or a.user_id = $2) order by a.number;
 
 -- name: generation_receipt (uuid, uuid)

@@ -29,9 +29,26 @@ admin_job_view(const struct pg_rows *rows, int row, void *arg)
 		api_set_int(job, "tries", rows, row, "tries");
 		api_set_int(job, "crash_count", rows, row, "crash_count");
 		api_set_text(job, "last_error", rows, row, "last_error");
+		api_set_time(
+		    job, "result_expires_at", rows, row, "result_expires_ms");
+		api_set_bool(
+		    job, "result_expiring", rows, row, "result_expiring");
 	}
 	json_set_obj(obj, "job", &job);
 	return obj;
+}
+
+/* What it cost us, and what is left; only for one job, not in lists. */
+static void
+set_money(struct json_object *obj, const struct pg_rows *rows)
+{
+	struct json_object *money = json_new();
+
+	api_set_int(money, "cost_micro_usd", rows, 0, "cost_micro_usd");
+	api_set_bool(money, "cost_estimated", rows, 0, "cost_estimated");
+	api_set_int(money, "revenue_micro_usd", rows, 0, "revenue_micro_usd");
+	api_set_int(money, "margin_micro_usd", rows, 0, "margin_micro_usd");
+	json_set_obj(obj, "money", &money);
 }
 
 /* ---- the list ---- */
@@ -183,6 +200,7 @@ on_job(struct http_call *call, const struct pg_rows *rows, void *arg)
 	}
 	obj = admin_job_view(rows, 0, NULL);
 	(void)view_waiting(obj, api_app(call)->catalogue, rows, 0, true);
+	set_money(obj, rows);
 	api_query(call, api_app(call)->pg_engine, STMT_GENERATION_ATTEMPTS,
 	    PG_ARGS(json_text_at(obj, "id"), NULL), on_attempts, obj,
 	    detail_free);

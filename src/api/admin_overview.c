@@ -284,6 +284,7 @@ on_money(struct http_call *call, const struct pg_rows *rows, void *arg)
 	api_set_int(money, "spent", rows, 0, "spent");
 	api_set_int(money, "refunded", rows, 0, "refunded");
 	json_set_obj(obj, "money_24h", &money);
+	api_set_int(obj, "results_expiring", rows, 0, "results_expiring");
 	api_query(call, api_app(call)->pg_engine, STMT_ADMIN_QUEUES, NULL,
 	    on_overview_queues, obj, overview_free);
 }

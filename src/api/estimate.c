@@ -37,6 +37,8 @@ show(const struct catalogue *cat, const struct api_order *order)
 	json_set_int(reply, "price_plan_version", order->model->plan_version);
 	json_set_text(reply, "mode", gen_mode_name(order->spec->mode));
 	json_set_obj(reply, "spec", &spec);
+	json_set_int(
+	    reply, "blocked_fee", price_blocked_fee(order->model->rule));
 	json_set_bool(reply, "available", order->model->available);
 	json_set_text(
 	    reply, "unavailable_reason", order->model->unavailable_reason);

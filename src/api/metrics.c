@@ -152,6 +152,15 @@ metrics_engine(struct buf *out, const struct app *app)
 	for (size_t i = 0; i < nitems(prompts); i++)
 		metric_int(out, "reeld_prompts_total", prompts[i].labels,
 		    (int64_t)prompts[i].value);
+	gauge(out, "reeld_results_expiring",
+	    "Results that are not stored yet and that their provider will "
+	    "soon have no more.",
+	    s->results_expiring);
+	counter(out, "reeld_results_expiring_total",
+	    "Alarms about such results.", s->expiry_alarms);
+	counter(out, "reeld_results_lost_total",
+	    "Results that were made and could never be stored.",
+	    s->results_lost);
 	counter(out, "reeld_downloaded_bytes_total", "Results fetched.",
 	    s->download_bytes);
 	counter(out, "reeld_provider_hooks_total", "Webhooks of providers.",

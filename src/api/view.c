@@ -256,7 +256,8 @@ view_attempt(const struct pg_rows *rows, int row, bool all)
 	api_set_text(obj, "provider_job_id", rows, row, "provider_job_id");
 	api_set_text(obj, "provider_status", rows, row, "provider_status");
 	api_set_text(obj, "error_message", rows, row, "error_message");
-	api_set_int(obj, "cost_micro_usd", rows, row, "cost_micro_usd");
+	api_set_int(obj, "cost_micro_usd", rows, row, "cost_known_micro_usd");
+	api_set_bool(obj, "cost_estimated", rows, row, "cost_estimated");
 	api_set_int(
 	    obj, "cost_quoted_micro_usd", rows, row, "cost_quoted_micro_usd");
 	api_set_text(obj, "worker_id", rows, row, "worker_id");

@@ -4,6 +4,7 @@
  * is rounded to micro-credits and then, as the rule says, to whole credits.
  */
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -217,6 +218,41 @@ price_quote(const struct json_object *rule_doc, const struct price_input *in,
 		return err_set_name(
 		    err, ERR_INTERNAL, "bad_price", "%s", inner.msg);
 	return apply(&rule, in, out, err);
+}
+
+int64_t
+price_blocked_fee(const struct json_object *rule_doc)
+{
+	struct rule rule;
+
+	return rule_doc != NULL && rule_parse(rule_doc, &rule, NULL)
+	    ? rule.blocked_fee
+	    : 0;
+}
+
+bool
+price_cost(const struct json_object *cost_rule, const struct price_input *in,
+    int64_t *micro_usd)
+{
+	struct price_quote quote;
+
+	if (!price_quote(cost_rule, in, &quote, NULL))
+		return false;
+	*micro_usd = quote.micro_credits;
+	return true;
+}
+
+bool
+price_cost_of_units(
+    const struct json_object *cost_rule, double units, int64_t *micro_usd)
+{
+	struct rule rule;
+
+	if (cost_rule == NULL || !(units >= 0 && units <= 1e6) ||
+	    !rule_parse(cost_rule, &rule, NULL) || rule.unit_micro < 0)
+		return false;
+	*micro_usd = llround((double)rule.unit_micro * units);
+	return true;
 }
 
 bool

@@ -314,7 +314,8 @@ parse_terms(const struct json_object *list, const char *name,
 struct rule_fields {
 	struct json_object *core, *add_percent, *multiply, *flat;
 	int round;
-	struct json_int minimum;
+	struct json_int minimum, blocked_fee;
+	struct json_num per_unit;
 };
 static const struct json_field rule_table[] = {
     JOBJ(struct rule_fields, core, JREQ),
@@ -323,6 +324,8 @@ static const struct json_field rule_table[] = {
     JARR(struct rule_fields, flat, PRICE_MAX_TERMS),
     JENUM(struct rule_fields, round, round_names),
     JINT(struct rule_fields, minimum, 0, PRICE_MAX_CREDITS),
+    JINT(struct rule_fields, blocked_fee, 0, PRICE_MAX_CREDITS),
+    JNUM(struct rule_fields, per_unit, 0, 1e4),
 };
 
 bool
@@ -336,6 +339,11 @@ rule_parse(const struct json_object *doc, struct rule *rule, struct err *err)
 	if (in.round >= 0)
 		rule->round = (enum rule_round)in.round;
 	rule->minimum = in.minimum.v;
+	rule->blocked_fee = in.blocked_fee.v;
+	rule->unit_micro = -1;
+	if (in.per_unit.set &&
+	    !to_micro(in.per_unit, "#/per_unit", &rule->unit_micro, err))
+		return false;
 	return parse_core(in.core, rule, err) &&
 	    parse_terms(in.add_percent, "add_percent", add_table,
 		nitems(add_table), rule->add, &rule->n_add, err) &&

@@ -45,7 +45,8 @@ struct rule {
 	    flat[PRICE_MAX_TERMS];
 	int n_add, n_multiply, n_flat;
 	enum rule_round round;
-	int64_t minimum; /* credits */
+	int64_t minimum, blocked_fee; /* credits */
+	int64_t unit_micro;	      /* per_unit; -1: absent */
 };
 
 /* The rule borrows from the document. */

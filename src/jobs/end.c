@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 #include "jobs/internal.h"
+#include "reeld/json.h"
 #include "reeld/log.h"
+#include "reeld/price.h"
 
 /* The codes that step() itself decides on. */
 static const struct {
@@ -31,6 +33,37 @@ cost(const struct job *job)
 	return job->cost_micro_usd >= 0 ? pg_num(job->cost_micro_usd) : NULL;
 }
 
+/* All but the fee goes back. */
+static void
+fail(struct job *job, int64_t fee)
+{
+	crash_point("fail.before_commit");
+	pg_query_start(job->engine->d.pg, STMT_GENERATION_FAIL,
+	    PG_ARGS(job->id.text, job->engine->instance.text, job->why_class,
+		job->why_code, job->why_user, job->why_provider,
+		pg_yes(job->why_retry), pg_num(fee), NULL, cost(job)),
+	    &job->query, job_on_sql, job);
+}
+
+static void
+on_rule(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct job *job = arg;
+	struct json_object *rule;
+	int64_t fee = 0;
+
+	if (err != NULL) {
+		job_on_sql(NULL, err, job); /* the whole effect again */
+		return;
+	}
+	if (pg_count(rows) > 0) {
+		rule = pg_json(rows, 0, "rule");
+		fee = price_blocked_fee(rule);
+		json_free(&rule);
+	}
+	fail(job, fee);
+}
+
 void
 end_fail(struct job *job)
 {
@@ -43,16 +76,20 @@ end_fail(struct job *job)
 	if (job->why_code[0] == '\0')
 		job_why(job, "internal", job->state.why,
 		    "This video could not be made.", NULL, true);
+	if (str_eq(job->why_code, "result_unavailable") ||
+	    str_eq(job->why_code, "storage_unavailable"))
+		expiry_lost(job);
 	log_info("job=%s gen=%s class=%s code=%s provider_says=%s "
 		 "msg=\"failed\"",
 	    job->id.text, job->generation.text, job->why_class,
 	    log_text(job->why_code), log_text(job->why_provider));
-	crash_point("fail.before_commit");
-	pg_query_start(job->engine->d.pg, STMT_GENERATION_FAIL,
-	    PG_ARGS(job->id.text, job->engine->instance.text, job->why_class,
-		job->why_code, job->why_user, job->why_provider,
-		pg_yes(job->why_retry), pg_num(0), NULL, cost(job)),
-	    &job->query, job_on_sql, job);
+	/* Refused for its content: some providers bill that, and the plan that
+	 * it was sold under may keep a fee. */
+	if (str_eq(job->why_class, "refused"))
+		pg_query_start(job->engine->d.pg, STMT_ENGINE_PRICE_RULE,
+		    PG_ARGS(job->generation.text), &job->query, on_rule, job);
+	else
+		fail(job, 0);
 }
 
 void

@@ -219,6 +219,21 @@ is_heavy(enum step_do effect)
 	    effect == DO_STORE || effect == DO_RENDER || effect == DO_POST;
 }
 
+/* Whose result expires first comes first.  Most that come now expire last,
+ * so the place is sought from the end. */
+static void
+queue_up(struct engine *self, struct job *job)
+{
+	struct job *at = TAILQ_LAST(&self->slot_queue, job_list);
+
+	while (at != NULL && expiry_before(job, at))
+		at = TAILQ_PREV(at, job_list, slot_entry);
+	if (at == NULL)
+		TAILQ_INSERT_HEAD(&self->slot_queue, job, slot_entry);
+	else
+		TAILQ_INSERT_AFTER(&self->slot_queue, at, job, slot_entry);
+}
+
 /* true: go on now.  false: it will be performed when a slot is free. */
 bool
 engine_slot(struct job *job, enum step_do effect)
@@ -239,7 +254,7 @@ engine_slot(struct job *job, enum step_do effect)
 	}
 	if (!job->wants_slot) {
 		job->wants_slot = true;
-		TAILQ_INSERT_TAIL(&self->slot_queue, job, slot_entry);
+		queue_up(self, job);
 		self->stats.waiting_slot++;
 	}
 	job->slot_effect = effect;

@@ -44,7 +44,7 @@ on_kept(const struct pg_rows *rows, const struct err *err, void *arg)
 	struct job *job = arg;
 
 	if (err != NULL || pg_count(rows) < 1) {
-		job_on_sql(NULL, err, job); /* the whole effect again */
+		job_on_sql(rows, err, job); /* all of it again */
 		return;
 	}
 	crash_point("enhance.after_commit");
@@ -102,7 +102,7 @@ on_shown(const struct pg_rows *rows, const struct err *err, void *arg)
 	struct err why = {0};
 
 	if (err != NULL || pg_count(rows) < 1) {
-		job_on_sql(NULL, err, job); /* the whole effect again */
+		job_on_sql(rows, err, job); /* all of it again */
 		return;
 	}
 	engine_publish(job->engine, rows, 0);

@@ -78,8 +78,12 @@ struct job {
 	char *enhanced;	    /* NULL: not asked yet; "": of no use */
 	bool result_needs_key;
 	int64_t result_expires_ms; /* wall clock; 0: unknown */
+	int64_t result_seen_ms;	   /* when the link was learnt */
+	int64_t result_lifetime_s; /* of the model; 0: the provider's */
+	bool alarmed;		   /* that it is about to expire */
 	int64_t cost_micro_usd;	   /* -1: unknown */
-	int64_t settle;		   /* credits; -1: as quoted */
+	struct json_object *cost_rule;
+	int64_t settle; /* credits; -1: as quoted */
 	int64_t deadline_s;
 	int polls, position;
 	char start_key[256], end_key[256], start_mime[64], end_mime[64];
@@ -157,7 +161,7 @@ struct engine {
 	struct purge *purge; /* running, or NULL */
 	struct redis_call *length_call;
 	bool check_soon;
-	int64_t last_check_ms;
+	int64_t last_check_ms, last_expiry_ms;
 	int tidy_step;
 	struct id adopt_after; /* page */
 	bool adopting;
@@ -220,6 +224,13 @@ void finish_render(struct job *job);
 void finish_poster(struct job *job);
 void finish_commit(struct job *job);
 void finish_commit_settled(struct job *job);
+/* expiry.c */
+/* There is a (new) link, good until expires_ms; 0: they don't say. */
+void expiry_learn(struct job *job, int64_t expires_ms);
+/* Must a be fetched before b? */
+bool expiry_before(const struct job *a, const struct job *b);
+void expiry_check(struct engine *engine);
+void expiry_lost(struct job *job);
 /* settle.c */
 bool settle_is_due(const struct job *job);
 void settle_start(struct job *job); /* ends in finish_commit_settled() */

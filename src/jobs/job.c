@@ -15,6 +15,7 @@
 #include "reeld/clock.h"
 #include "reeld/json.h"
 #include "reeld/log.h"
+#include "reeld/price.h"
 
 static void
 on_timer(void *arg)
@@ -95,6 +96,8 @@ read_prompt(struct job *job, const struct pg_rows *rows, int row)
 
 	if (!json_int_at(shown, "max_prompt", &job->max_prompt))
 		job->max_prompt = 1000;
+	if (!json_int_at(caps, "result_lifetime_s", &job->result_lifetime_s))
+		job->result_lifetime_s = 0;
 	json_free(&shown);
 	json_free(&caps);
 	job->wants_enhance = job->has_spec && job->spec.enhance;
@@ -125,10 +128,13 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	job->endpoint = xstrdup(pg_text(rows, row, "endpoint"));
 	job->params = pg_json(rows, row, "params");
 	job->refs = pg_json(rows, row, "refs");
+	job->cost_rule = pg_json(rows, row, "cost_rule");
 	job->provider_id = xstrdup(pg_text(rows, row, "provider_job_id"));
 	job->result_url = xstrdup(pg_text(rows, row, "result_url"));
 	if (!pg_null(rows, row, "result_expires_ms"))
 		job->result_expires_ms = pg_i64(rows, row, "result_expires_ms");
+	if (!pg_null(rows, row, "result_ms"))
+		job->result_seen_ms = pg_i64(rows, row, "result_ms");
 	job->deadline_s = pg_i64(rows, row, "deadline_s");
 	job->cost_micro_usd = job->settle = -1;
 	job->progress = job->position = -1;
@@ -228,6 +234,7 @@ job_free(struct job *job)
 	job_file_drop(job, &job->playable);
 	json_free(&job->params);
 	json_free(&job->refs);
+	json_free(&job->cost_rule);
 	if (job->has_spec)
 		spec_fini(&job->spec);
 	free(job->enhanced);
@@ -318,6 +325,8 @@ job_why_verdict(struct job *job, const struct provider_verdict *verdict)
 void
 job_learn(struct job *job, struct provider_verdict *verdict)
 {
+	int64_t micro_usd;
+
 	if (verdict->provider_id != NULL) {
 		free(job->provider_id);
 		job->provider_id = verdict->provider_id;
@@ -333,10 +342,14 @@ job_learn(struct job *job, struct provider_verdict *verdict)
 		job->result_url = verdict->result_url;
 		verdict->result_url = NULL;
 		job->result_needs_key = verdict->result_needs_key;
-		job->result_expires_ms = verdict->result_expires_ms;
+		expiry_learn(job, verdict->result_expires_ms);
 	}
 	if (verdict->cost_micro_usd >= 0)
 		job->cost_micro_usd = verdict->cost_micro_usd;
+	else if (verdict->billable_units >= 0 &&
+	    price_cost_of_units(
+		job->cost_rule, verdict->billable_units, &micro_usd))
+		job->cost_micro_usd = micro_usd;
 }
 
 void

@@ -106,9 +106,6 @@ on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
 		if (job->result_expires_ms > 0)
 			event.expires_ms = clock_mono_ms() +
 			    job->result_expires_ms - clock_wall_ms();
-		else if (job->lane->provider->result_lifetime_s > 0)
-			event.expires_ms = clock_mono_ms() +
-			    job->lane->provider->result_lifetime_s * 1000LL;
 	}
 	provider_verdict_fini(&verdict);
 	job_on(job, &event);

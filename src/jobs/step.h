@@ -197,6 +197,12 @@ bool step_is_critical(enum step_phase phase);
 /* A submit whose answer was lost: its id may come from elsewhere. */
 bool step_wants_id(const struct step *state);
 bool step_is_timed(enum step_phase phase);
+/* The provider has a result that is not in our store yet. */
+bool step_has_result(const struct step *state);
+/* Wall clock: seen at seen_ms, the provider's copy goes at expires_ms.  Less
+ * than a fifth of its life is left; or a quarter of an hour, of a longer one.
+ * An alarm, which result_is_expiring() in SQL repeats for operators. */
+bool step_result_is_near(int64_t now_ms, int64_t seen_ms, int64_t expires_ms);
 
 const char *step_phase_name(enum step_phase phase);
 const char *step_do_name(enum step_do what);

@@ -128,3 +128,30 @@ step_is_timed(enum step_phase phase)
 	    phase == STEP_DOWNLOAD_WAIT || phase == STEP_PROBE_WAIT ||
 	    phase == STEP_STORE_WAIT || phase == STEP_DB_WAIT;
 }
+
+bool
+step_has_result(const struct step *state)
+{
+	switch (state->phase) {
+	case STEP_FINALIZING:
+	case STEP_DOWNLOADING:
+	case STEP_DOWNLOAD_WAIT:
+	case STEP_PROBING:
+	case STEP_PROBE_WAIT:
+	case STEP_STORING:
+	case STEP_STORE_WAIT:
+		return true;
+	default:
+		return state->phase == STEP_DB_WAIT &&
+		    state->redo == DO_FINALIZE;
+	}
+}
+
+bool
+step_result_is_near(int64_t now_ms, int64_t seen_ms, int64_t expires_ms)
+{
+	const int64_t quarter = INT64_C(15) * 60 * 1000;
+	int64_t life = expires_ms - seen_ms, left = expires_ms - now_ms;
+
+	return left * 5 < life || (left < quarter && life > quarter);
+}

@@ -16,6 +16,7 @@
 #include "reeld/clock.h"
 #include "reeld/json.h"
 #include "reeld/log.h"
+#include "reeld/price.h"
 
 enum { IMAGE_MAX = 20 * 1024 * 1024 };
 
@@ -23,7 +24,10 @@ void
 submit_attempt(struct job *job)
 {
 	struct json_object *request = json_new();
+	struct price_input in = price_input_of(&job->spec);
 	char *text, *token, hash[67] = "\\x";
+	int64_t cost;
+	bool known;
 
 	job->attempt = id_new();
 	job->nonce = id_new();
@@ -33,10 +37,11 @@ submit_attempt(struct job *job)
 	text = json_dump_text(request);
 	json_free(&request);
 	sha256_hex(token, strlen(token), hash + 2);
+	known = job->has_spec && price_cost(job->cost_rule, &in, &cost);
 	crash_point("submit.before_attempt_commit");
 	pg_query_start(job->engine->d.pg, STMT_ATTEMPT_START,
 	    PG_ARGS(job->id.text, job->engine->instance.text, job->attempt.text,
-		job->nonce.text, hash, NULL, text, NULL),
+		job->nonce.text, hash, NULL, text, known ? pg_num(cost) : NULL),
 	    &job->query, job_on_sql, job);
 	free(text);
 	free(token);

@@ -111,6 +111,7 @@ sweep_tidy(void *arg)
 	 * begins here every second. */
 	claim_check(self);
 	claim_adopt(self);
+	expiry_check(self);
 	worker_offer(self, step);
 	switch (step % 8) {
 	case 0:

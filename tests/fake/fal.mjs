@@ -6,6 +6,7 @@
 //            A list plays one per submit, the last one for the rest.
 //   polls    how many times it says it is still running (default 1)
 //   result   ok | failed | refused | html
+//   words    what its errors say; units: how much it says it billed
 //   video    ok | drip | stall | cut | html | 403 | short | loop (redirects to
 //            itself) | inward (redirects to 169.254.169.254) | vast (says it has
 //            a terabyte); a list plays one per download
@@ -185,7 +186,7 @@ export class FakeFal {
 		}
 		await this.pass('submit');
 		const bad = (type, status = 422) => this.json(res, status,
-			{ detail: [{ loc: ['body'], msg: type, type }] });
+			{ detail: [{ loc: ['body'], msg: plan.words ?? type, type }] });
 		switch (how) {
 		case 'cut': case 'cut-before': return req.socket.destroy();
 		case 'hang': return undefined;
@@ -244,9 +245,9 @@ export class FakeFal {
 				error_type: 'client_cancelled' });
 		}
 		switch (job.plan.result ?? 'ok') {
-		case 'failed': return this.json(res, 500, { detail: 'it broke',
+		case 'failed': return this.json(res, 500, { detail: job.plan.words ?? 'it broke',
 			error_type: 'internal_server_error' });
-		case 'refused': return this.json(res, 422, { detail: [{ msg: 'no',
+		case 'refused': return this.json(res, 422, { detail: [{ msg: job.plan.words ?? 'no',
 			type: 'content_policy_violation' }] });
 		case 'html': res.writeHead(200, { 'content-type': 'text/html' });
 			return res.end('<html></html>');
@@ -255,7 +256,8 @@ export class FakeFal {
 		const n = this.links[job.prompt] = (this.links[job.prompt] ?? 0) + 1;
 		return this.json(res, 200, { video: { url:
 			`${this.url}/files/${job.id}/${n}.mp4`,
-			content_type: 'video/mp4' }, seed: 7 });
+			content_type: 'video/mp4' }, seed: 7 }, job.plan.units === undefined
+			? {} : { 'x-fal-billable-units': String(job.plan.units) });
 	}
 
 	async video(req, res, id) {

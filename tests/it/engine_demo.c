@@ -202,6 +202,7 @@ main(int argc, char **argv)
 	struct loop_io *io;
 	struct err err = {0};
 
+	deps.slots = setting("DEMO_SLOTS");
 	deps.keys_again_ms = setting("DEMO_KEYS_MS");
 	deps.stall_ms = setting("DEMO_STALL_MS");
 	if (argc != 7) {

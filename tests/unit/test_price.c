@@ -520,6 +520,62 @@ TEST(cheapest)
 	json_free(&caps);
 }
 
+static struct json_object *
+json_of(const char *text)
+{
+	struct json_object *doc;
+	struct err err = {0};
+
+	if (!json_parse(text, strlen(text), 1 << 16, &doc, &err))
+		fail_msg("%s: %s", text, err.msg);
+	return doc;
+}
+
+TEST(fees_and_costs)
+{
+	struct json_object *rule =
+	    json_of("{\"core\":{\"type\":\"per_second\",\"credits\":0.05},"
+		    "\"flat\":[{\"code\":\"hd\",\"credits\":0.01,"
+		    "\"when\":{\"resolution\":\"1080p\"}}],"
+		    "\"blocked_fee\":3,\"per_unit\":0.035}");
+	struct json_object *plain =
+	    json_of("{\"core\":{\"type\":\"per_call\",\"credits\":5}}");
+	struct json_object *wrong =
+	    json_of("{\"core\":{\"type\":\"per_call\",\"credits\":5},"
+		    "\"blocked_fee\":-1}");
+	struct price_input in = {5000, "720p"};
+	int64_t micro = 0;
+	struct err err;
+
+	CHECK(price_rule_check(rule, &err));
+	CHECK(!price_rule_check(wrong, &err));
+	CHECK_INT(price_blocked_fee(rule), ==, 3);
+	CHECK_INT(price_blocked_fee(plain), ==, 0);
+	CHECK_INT(price_blocked_fee(wrong), ==, 0);
+	CHECK_INT(price_blocked_fee(NULL), ==, 0);
+
+	/* A credit of a cost rule is a dollar. */
+	CHECK(price_cost(rule, &in, &micro));
+	CHECK_INT(micro, ==, 250000);
+	in.resolution = "1080p";
+	CHECK(price_cost(rule, &in, &micro));
+	CHECK_INT(micro, ==, 260000);
+	CHECK(!price_cost(NULL, &in, &micro));
+	CHECK(!price_cost(wrong, &in, &micro));
+
+	CHECK(price_cost_of_units(rule, 2.5, &micro));
+	CHECK_INT(micro, ==, 87500);
+	CHECK(price_cost_of_units(rule, 0, &micro));
+	CHECK_INT(micro, ==, 0);
+	CHECK(!price_cost_of_units(rule, -1, &micro));
+	CHECK(!price_cost_of_units(rule, 1e300, &micro));
+	CHECK(!price_cost_of_units(plain, 1, &micro));
+	CHECK(!price_cost_of_units(NULL, 1, &micro));
+	json_free(&rule);
+	json_free(&plain);
+	json_free(&wrong);
+}
+
 int
 main(void)
 {
@@ -538,6 +594,7 @@ main(void)
 	    cmocka_unit_test(no_overflow),
 	    cmocka_unit_test(lines_always_add_up),
 	    cmocka_unit_test(cheapest),
+	    cmocka_unit_test(fees_and_costs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

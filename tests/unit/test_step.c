@@ -217,9 +217,10 @@ TEST(test_database_refuses)
 	static const struct {
 		enum step_phase phase;
 		enum step_do redo;
-	} steps[] = {{STEP_STARTING, DO_START}, {STEP_RECORDING, DO_RECORD},
-	    {STEP_FINALIZING, DO_FINALIZE}, {STEP_ENDING, DO_FINISH},
-	    {STEP_ENDING, DO_FAIL}, {STEP_ENDING, DO_PARK}};
+	} steps[] = {{STEP_ENHANCING, DO_ENHANCE}, {STEP_STARTING, DO_START},
+	    {STEP_RECORDING, DO_RECORD}, {STEP_FINALIZING, DO_FINALIZE},
+	    {STEP_ENDING, DO_FINISH}, {STEP_ENDING, DO_FAIL},
+	    {STEP_ENDING, DO_PARK}};
 
 	for (size_t i = 0; i < nitems(steps); i++) {
 		struct step s;
@@ -245,6 +246,22 @@ TEST(test_database_refuses)
 	}
 }
 
+TEST(test_near_the_end)
+{
+	const int64_t minute = 60 * 1000, hour = 60 * minute;
+
+	/* A day: from 4 h 48 min before the end. */
+	CHECK(!step_result_is_near(19 * hour, 0, 24 * hour));
+	CHECK(step_result_is_near(20 * hour, 0, 24 * hour));
+	/* An hour: from a quarter of an hour before. */
+	CHECK(!step_result_is_near(44 * minute, 0, hour));
+	CHECK(step_result_is_near(46 * minute, 0, hour));
+	/* Ten minutes: not at once, but at the last two. */
+	CHECK(!step_result_is_near(7 * minute, 0, 10 * minute));
+	CHECK(step_result_is_near(9 * minute, 0, 10 * minute));
+	CHECK(step_result_is_near(2 * hour, 0, hour));
+}
+
 int
 main(void)
 {
@@ -253,6 +270,7 @@ main(void)
 	    cmocka_unit_test(test_intervals),
 	    cmocka_unit_test(test_retry_after),
 	    cmocka_unit_test(test_database_refuses),
+	    cmocka_unit_test(test_near_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
