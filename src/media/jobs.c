@@ -107,7 +107,7 @@ in_range(int64_t value, int64_t min, int64_t max)
 static bool
 info_valid(const struct media_info *info, const struct media_job *job)
 {
-	bool image = job->request.op == OP_IMAGE;
+	bool image = job->request.op == OP_IMAGE || job->request.op == OP_FIT;
 	int min = image ? 1 : 16;
 
 	return in_range(info->coded_width, min, 8192) &&
@@ -137,6 +137,8 @@ output_valid(const struct media_job *job)
 	    {OP_RENDITION, 4, "video/mp4", "ftyp", 4},
 	    {OP_IMAGE, 0, "image/jpeg", "\xff\xd8\xff", 3},
 	    {OP_IMAGE, 0, "image/png", "\x89PNG\r\n\x1a\n", 8},
+	    {OP_FIT, 0, "image/jpeg", "\xff\xd8\xff", 3},
+	    {OP_FIT, 0, "image/png", "\x89PNG\r\n\x1a\n", 8},
 	};
 	const struct media_result *result = &job->result;
 	struct stat st;

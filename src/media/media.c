@@ -92,3 +92,15 @@ media_image_start(struct media_pool *pool, int in_fd, int out_fd,
 	w->job->request.format = opts->format;
 	job_start(w);
 }
+
+void
+media_fit_start(struct media_pool *pool, int in_fd, int out_fd,
+    const struct fit *fit, struct work **slot, media_done_fn *done,
+    void *done_arg)
+{
+	struct work *w =
+	    job_new(pool, OP_FIT, in_fd, out_fd, slot, done, done_arg);
+
+	w->job->request.fit = *fit;
+	job_start(w);
+}

@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "reeld/fit.h"
 #include "reeld/media.h"
 
 enum {
@@ -20,7 +21,7 @@ enum {
 	PROTO_MSG_MAX = 160
 };
 
-enum proto_op { OP_PROBE, OP_POSTER, OP_RENDITION, OP_IMAGE, OP_COUNT };
+enum proto_op { OP_PROBE, OP_POSTER, OP_RENDITION, OP_IMAGE, OP_FIT, OP_COUNT };
 enum proto_kind { KIND_HELLO, KIND_PROGRESS, KIND_DONE, KIND_COUNT };
 
 /* What the sandbox could get, in HELLO's flags. */
@@ -35,6 +36,7 @@ struct proto_request {
 	int32_t format;
 	int32_t deadline_ms; /* for the job, and per silence of a rendition */
 	int64_t in_size;
+	struct fit fit; /* OP_FIT */
 };
 
 struct proto_reply {

@@ -44,6 +44,11 @@ bool job_late(const struct job *job);
 bool poster_make(struct job *job, struct err *err) REELD_MUST;
 bool rendition_make(struct job *job, struct err *err) REELD_MUST;
 bool image_make(struct job *job, struct err *err) REELD_MUST;
+bool fit_make(struct job *job, struct err *err) REELD_MUST;
+
+/* image.c: a still image, checked and decoded, upright, as RGBA; fills
+ * result.info.  NULL: err says why. */
+AVFrame *image_open(struct job *job, struct err *err);
 
 /* A video, opened and accepted; job->result.info is filled. */
 struct source {
@@ -82,7 +87,13 @@ AVFrame *picture_scale(const AVFrame *src, int w, int h,
     enum AVPixelFormat format, struct err *err);
 /* Turns planar 8-bit or packed RGB(A) by an EXIF orientation 1..8. */
 AVFrame *picture_orient(const AVFrame *src, int orientation, struct err *err);
-/* Encodes one picture and writes it to out_fd; sets the result's output. */
+/* One picture as a whole file; NULL: err says why. */
+AVPacket *
+picture_encode(AVFrame *frame, enum AVCodecID id, int quality, struct err *err);
+/* Writes such a file to out_fd; sets the result's output. */
+bool picture_store(struct job *job, const AVFrame *frame,
+    const AVPacket *packet, enum AVCodecID codec, struct err *err) REELD_MUST;
+/* Both. */
 bool picture_write(struct job *job, AVFrame *frame, enum AVCodecID codec,
     int quality, struct err *err) REELD_MUST;
 

@@ -142,16 +142,18 @@ write_image(struct job *job, AVFrame *rgba, bool alpha, struct err *err)
 	return ok;
 }
 
+/* Into *rgba, upright and at most max_side long; *alpha: it may be seen
+ * through. */
 static bool
-process(struct job *job, uint8_t *data, struct err *err)
+open_data(struct job *job, uint8_t *data, int max_side, AVFrame **rgba,
+    bool *alpha, struct err *err)
 {
 	static const char *const names[] = {
 	    [IMAGE_PNG] = "png", [IMAGE_JPEG] = "jpeg", [IMAGE_WEBP] = "webp"};
 	struct media_info *info = &job->result.info;
 	struct image_head head;
-	AVFrame *frame, *rgba;
+	AVFrame *frame;
 	const AVPixFmtDescriptor *desc;
-	bool ok, alpha;
 
 	if (!image_head_read(data, job->request.in_size, &head, err))
 		return false;
@@ -168,24 +170,44 @@ process(struct job *job, uint8_t *data, struct err *err)
 		info->height = head.width;
 	}
 	desc = av_pix_fmt_desc_get(frame->format);
-	alpha = desc != NULL &&
+	*alpha = desc != NULL &&
 	    desc->flags & (AV_PIX_FMT_FLAG_ALPHA | AV_PIX_FMT_FLAG_PAL);
-	rgba = normalise(frame, job->request.max_side, err);
+	*rgba = normalise(frame, max_side, err);
 	av_frame_free(&frame);
-	ok = rgba != NULL && write_image(job, rgba, alpha, err);
-	av_frame_free(&rgba);
-	return ok;
+	return *rgba != NULL;
 }
 
-bool
-image_make(struct job *job, struct err *err)
+static bool
+open_image(
+    struct job *job, int max_side, AVFrame **rgba, bool *alpha, struct err *err)
 {
 	uint8_t *data = read_file(job, err);
 	bool ok;
 
 	job->result = (struct media_result){
 	    .info = {.size_bytes = job->request.in_size, .fps_den = 1}};
-	ok = data != NULL && process(job, data, err);
+	ok = data != NULL && open_data(job, data, max_side, rgba, alpha, err);
 	free(data);
+	return ok;
+}
+
+AVFrame *
+image_open(struct job *job, struct err *err)
+{
+	AVFrame *rgba = NULL;
+	bool alpha;
+
+	return open_image(job, 0, &rgba, &alpha, err) ? rgba : NULL;
+}
+
+bool
+image_make(struct job *job, struct err *err)
+{
+	AVFrame *rgba = NULL;
+	bool alpha = false,
+	     ok = open_image(job, job->request.max_side, &rgba, &alpha, err) &&
+	    write_image(job, rgba, alpha, err);
+
+	av_frame_free(&rgba);
 	return ok;
 }

@@ -135,8 +135,8 @@ picture_orient(const AVFrame *src, int orientation, struct err *err)
 	return dst;
 }
 
-static AVPacket *
-encode(AVFrame *frame, enum AVCodecID id, int quality, struct err *err)
+AVPacket *
+picture_encode(AVFrame *frame, enum AVCodecID id, int quality, struct err *err)
 {
 	const AVCodec *codec = avcodec_find_encoder(id);
 	AVCodecContext *ctx = avcodec_alloc_context3(codec);
@@ -192,17 +192,23 @@ bool
 picture_write(struct job *job, AVFrame *frame, enum AVCodecID codec,
     int quality, struct err *err)
 {
-	AVPacket *packet = encode(frame, codec, quality, err);
-	bool ok;
+	AVPacket *packet = picture_encode(frame, codec, quality, err);
+	bool ok =
+	    packet != NULL && picture_store(job, frame, packet, codec, err);
 
-	if (packet == NULL)
-		return false;
-	ok = write_all(job->out_fd, packet->data, packet->size, err);
+	av_packet_free(&packet);
+	return ok;
+}
+
+bool
+picture_store(struct job *job, const AVFrame *frame, const AVPacket *packet,
+    enum AVCodecID codec, struct err *err)
+{
+	bool ok = write_all(job->out_fd, packet->data, packet->size, err);
 	job->result.width = frame->width;
 	job->result.height = frame->height;
 	job->result.size_bytes = packet->size;
 	str_copy(job->result.type, sizeof job->result.type,
 	    codec == AV_CODEC_ID_PNG ? "image/png" : "image/jpeg");
-	av_packet_free(&packet);
 	return ok;
 }

@@ -50,6 +50,8 @@ job_run(struct job *job, struct err *err)
 		return rendition_make(job, err);
 	case OP_IMAGE:
 		return image_make(job, err);
+	case OP_FIT:
+		return fit_make(job, err);
 	default:
 		ok = source_open(&source, job, err);
 		source_close(&source);
