@@ -80,7 +80,7 @@ struct engine_stats {
 	int active, waiting_slot, slots_used;
 	int left; /* jobs of dead instances that can't be taken over here */
 	uint64_t claimed, adopted, released, lease_lost;
-	uint64_t enhanced, enhance_failures;
+	uint64_t enhanced, enhance_failures, images_fitted;
 	uint64_t submits, submit_refused, submit_busy, submit_not_sent;
 	uint64_t submit_uncertain, orphan_submits;
 	uint64_t polls, poll_failures, hooks, hooks_bad;

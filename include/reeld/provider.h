@@ -23,6 +23,7 @@
 
 struct fetch_reply;
 struct fetch_spec;
+struct fit;
 struct gen_spec;
 struct json_object;
 
@@ -291,6 +292,14 @@ void provider_check_read(const struct provider *provider,
     const struct provider_job *job, const struct fetch_reply *reply,
     const struct err *err, struct provider_health *out);
 const char *provider_key_name(enum provider_key key);
+/*
+ * What the vendor and this route demand of an input image; as_data: it
+ * travels as text in the request, not as a link or a file.  False: the
+ * route's params.options.image is wrong.
+ */
+bool provider_image_fit(const struct provider *provider,
+    const struct provider_job *job, bool as_data, struct fit *out,
+    struct err *err) REELD_MUST;
 /* Does this job need a prepare request before its submit? */
 bool provider_wants_prepare(
     const struct provider *provider, const struct provider_job *job);

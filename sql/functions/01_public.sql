@@ -54,7 +54,11 @@ select j.id as job_id, j.generation_id, j.user_id, j.kind, j.step,
 	ms(a.result_expires_at) as result_expires_ms,
 	ms(a.finished_at) as result_ms, ms(a.created_at) as attempt_ms, ms(a.submitted_at) as submitted_ms,
 	sa.key as start_key, sa.backend as start_backend, sa.mime as start_mime,
-	ea.key as end_key, ea.backend as end_backend, ea.mime as end_mime
+	sa.size_bytes as start_bytes, sa.width as start_width,
+	sa.height as start_height,
+	ea.key as end_key, ea.backend as end_backend, ea.mime as end_mime,
+	ea.size_bytes as end_bytes, ea.width as end_width,
+	ea.height as end_height
 from jobs j join generations g on g.id = j.generation_id
 	join model_routes r on r.id = g.route_id
 	join models m on m.id = g.model_id

@@ -147,6 +147,8 @@ metrics_engine(struct buf *out, const struct app *app)
 	for (size_t i = 0; i < nitems(tries); i++)
 		metric_int(out, "reeld_job_attempts_total", tries[i].labels,
 		    (int64_t)tries[i].value);
+	counter(out, "reeld_images_fitted_total",
+	    "Input images made to fit a provider's limits.", s->images_fitted);
 	metric_head(out, "reeld_prompts_total", "counter",
 	    "Prompts of generations that were to be enhanced.");
 	for (size_t i = 0; i < nitems(prompts); i++)

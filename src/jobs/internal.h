@@ -12,6 +12,7 @@
 #include "reeld/catalogue.h"
 #include "reeld/crash.h"
 #include "reeld/fetch.h"
+#include "reeld/fit.h"
 #include "reeld/jobs.h"
 #include "reeld/media.h"
 #include "reeld/mem.h"
@@ -58,6 +59,17 @@ struct job_file {
 	bool probed;
 };
 
+/* An input image: what the asset's row says, and how it goes out. */
+struct job_image {
+	char key[256], mime[64]; /* "": there is none */
+	int64_t bytes;		 /* 0: not known; sides too */
+	int width, height;
+	bool unfit; /* it has to be made to fit */
+	char type[64];
+	char *url, *data;
+	size_t len;
+};
+
 /* One job that this process owns. */
 struct job {
 	TAILQ_ENTRY(job) entry, dirty_entry, slot_entry;
@@ -86,7 +98,6 @@ struct job {
 	int64_t settle; /* credits; -1: as quoted */
 	int64_t deadline_s;
 	int polls, position;
-	char start_key[256], end_key[256], start_mime[64], end_mime[64];
 
 	/* Why it failed, for generation_fail. */
 	char why_class[24], why_code[64], why_user[240], why_provider[512];
@@ -106,11 +117,10 @@ struct job {
 	struct loop_defer *defer; /* `later` is on its way */
 	struct step_event later;
 	char later_why[40];
-	enum provider_step asking; /* what `call` is */
-	struct read_image *image;  /* submit.c: an input being read */
-	void *image_data[2];
-	size_t image_len[2];
-	char *image_url[2];
+	enum provider_step asking;  /* what `call` is */
+	struct read_image *image;   /* images.c: an input being read */
+	int fit_fd;		    /* one that is made to fit, or -1 */
+	struct job_image images[2]; /* start, end */
 	int images_done;
 
 	struct fetch_sink sink;
@@ -211,7 +221,10 @@ bool enhance_failed(const struct job *job);
 void submit_attempt(struct job *job);
 void submit_send(struct job *job);
 void submit_record(struct job *job);
-void submit_images_free(struct job *job);
+void submit_loaded(struct job *job); /* the inputs are there */
+/* images.c */
+void images_load(struct job *job); /* ends in submit_loaded() */
+void images_free(struct job *job); /* safe twice */
 void poll_start(struct job *job);
 void poll_revoke(struct job *job);
 void download_finalize(struct job *job);

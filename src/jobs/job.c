@@ -105,6 +105,33 @@ read_prompt(struct job *job, const struct pg_rows *rows, int row)
 	enhance_apply(job);
 }
 
+static int64_t
+number_of(
+    const struct pg_rows *rows, int row, const char *which, const char *what)
+{
+	char column[32];
+
+	snprintf(column, sizeof column, "%s_%s", which, what);
+	return pg_null(rows, row, column) ? 0 : pg_i64(rows, row, column);
+}
+
+static void
+read_image(struct job_image *image, const struct pg_rows *rows, int row,
+    const char *which)
+{
+	char column[32];
+
+	snprintf(column, sizeof column, "%s_key", which);
+	if (pg_null(rows, row, column))
+		return;
+	str_copy(image->key, sizeof image->key, pg_text(rows, row, column));
+	snprintf(column, sizeof column, "%s_mime", which);
+	str_copy(image->mime, sizeof image->mime, pg_text(rows, row, column));
+	image->bytes = number_of(rows, row, which, "bytes");
+	image->width = (int)number_of(rows, row, which, "width");
+	image->height = (int)number_of(rows, row, which, "height");
+}
+
 struct job *
 job_new(struct engine *engine, const struct pg_rows *rows, int row)
 {
@@ -138,19 +165,9 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	job->deadline_s = pg_i64(rows, row, "deadline_s");
 	job->cost_micro_usd = job->settle = -1;
 	job->progress = job->position = -1;
-	job->video.fd = job->poster.fd = job->playable.fd = -1;
-	if (!pg_null(rows, row, "start_key"))
-		str_copy(job->start_key, sizeof job->start_key,
-		    pg_text(rows, row, "start_key"));
-	if (!pg_null(rows, row, "end_key"))
-		str_copy(job->end_key, sizeof job->end_key,
-		    pg_text(rows, row, "end_key"));
-	if (!pg_null(rows, row, "start_mime"))
-		str_copy(job->start_mime, sizeof job->start_mime,
-		    pg_text(rows, row, "start_mime"));
-	if (!pg_null(rows, row, "end_mime"))
-		str_copy(job->end_mime, sizeof job->end_mime,
-		    pg_text(rows, row, "end_mime"));
+	job->video.fd = job->poster.fd = job->playable.fd = job->fit_fd = -1;
+	read_image(&job->images[0], rows, row, "start");
+	read_image(&job->images[1], rows, row, "end");
 	job->adopted_dirty = pg_i64(rows, row, "crash_count") > 0;
 	read_spec(job, rows, row);
 	read_prompt(job, rows, row);
@@ -217,7 +234,7 @@ job_free(struct job *job)
 		return;
 	engine = job->engine;
 	halt(job);
-	submit_images_free(job);
+	images_free(job);
 	timer_fini(&job->timer);
 	engine_slot_free(job);
 	if (job->dirty)

@@ -7,18 +7,14 @@
  * not sent, or unknown; step() decides what follows.
  */
 #define LOG_MODULE "jobs"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "jobs/internal.h"
 #include "reeld/clock.h"
 #include "reeld/json.h"
 #include "reeld/log.h"
 #include "reeld/price.h"
-
-enum { IMAGE_MAX = 20 * 1024 * 1024 };
 
 void
 submit_attempt(struct job *job)
@@ -47,176 +43,18 @@ submit_attempt(struct job *job)
 	free(token);
 }
 
-/* --- Input images --------------------------------------------------------- */
-
-/* A file being read on a pool thread; lives until the thread is done. */
-struct read_image {
-	int fd;
-	char *data;
-	size_t len;
-};
-
-static bool
-read_all(void *arg, struct err *err)
-{
-	struct read_image *self = arg;
-
-	self->data = xmalloc(IMAGE_MAX + 1);
-	while (self->len <= IMAGE_MAX) {
-		ssize_t n = pread(self->fd, self->data + self->len,
-		    IMAGE_MAX + 1 - self->len, (off_t)self->len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_set(
-			    err, ERR_INTERNAL, "input: %s", strerror(errno));
-		if (n == 0)
-			return true;
-		self->len += (size_t)n;
-	}
-	return err_set(err, ERR_TOO_LARGE, "input image too large");
-}
-
-static void
-read_release(void *arg)
-{
-	struct read_image *self = arg;
-
-	close(self->fd);
-	free(self->data);
-	free(self);
-}
-
-void
-submit_images_free(struct job *job)
-{
-	for (int i = 0; i < 2; i++) {
-		free(job->image_data[i]);
-		free(job->image_url[i]);
-		job->image_data[i] = NULL;
-		job->image_url[i] = NULL;
-		job->image_len[i] = 0;
-	}
-	job->images_done = 0;
-}
-
-static void load_images(struct job *job);
-
-static void
-image_failed(struct job *job, const struct err *err)
-{
-	log_warn("job=%s msg=%s", job->id.text, log_text(err->msg));
-	if (err->code == ERR_UNAVAILABLE || err->code == ERR_TIMEOUT) {
-		job_on_why(job, ON_NOT_SENT, NULL);
-		return;
-	}
-	job_why(job, "bad_input", "image_unavailable",
-	    "An input image is not available any more.", err->msg, false);
-	job_on_why(job, ON_REFUSED, "image_unavailable");
-}
-
-static void
-on_image_read(const struct err *err, void *arg)
-{
-	struct job *job = arg;
-	int i = job->images_done;
-
-	if (err != NULL) {
-		job->image = NULL;
-		image_failed(job, err);
-		return;
-	}
-	job->image_data[i] = job->image->data;
-	job->image_len[i] = job->image->len;
-	job->image->data = NULL;
-	job->image = NULL;
-	job->images_done++;
-	load_images(job);
-}
-
-static void
-on_image_fetched(
-    const struct fetch_reply *reply, const struct err *err, void *arg)
-{
-	struct job *job = arg;
-	int i = job->images_done;
-	struct err why = {0};
-
-	if (err == NULL && reply->status == 200) {
-		job->image_data[i] = xmemdup(reply->body.data, reply->body.len);
-		job->image_len[i] = reply->body.len;
-		job->images_done++;
-		load_images(job);
-		return;
-	}
-	if (err != NULL && err->code == ERR_TOO_LARGE)
-		why = *err;
-	else if (err == NULL && reply->status == 404)
-		(void)err_set(&why, ERR_NOT_FOUND, "the input is gone");
-	else /* our own store stutters: nothing was paid for yet */
-		(void)err_set(&why, ERR_UNAVAILABLE, "input: %s, status %d",
-		    err != NULL ? err->msg : "not served", reply->status);
-	image_failed(job, &why);
-}
-
-/* From our own store, for providers that want the bytes. */
-static void
-fetch_image(struct job *job, const char *url)
-{
-	struct fetch_spec spec;
-
-	fetch_spec_init(&spec, "GET", url);
-	fetch_spec_provider(&spec, url, true);
-	spec.max_bytes = IMAGE_MAX;
-	spec.tag = "storage";
-	fetch_start(
-	    job->engine->d.fetch, &spec, &job->call, on_image_fetched, job);
-}
-
-/* A bucket: a link that outlives the wait in their queue, or the bytes where
- * they want those or can't reach the bucket. */
-static void
-image_link(struct job *job, const char *url)
-{
-	const struct engine_deps *d = &job->engine->d;
-	int64_t ttl_s = job->deadline_s + 3600;
-	int i = job->images_done;
-
-	if (d->store_private || job->lane->provider->image_data) {
-		fetch_image(job, url);
-		return;
-	}
-	job->image_url[i] = storage_presign(d->storage, "GET",
-	    i == 0 ? job->start_key : job->end_key,
-	    ttl_s < 7 * 86400 ? ttl_s : 7 * 86400, NULL);
-	job->images_done++;
-	load_images(job);
-}
-
-static void
-on_image_open(
-    const struct storage_object *object, const struct err *err, void *arg)
-{
-	struct job *job = arg;
-
-	if (err != NULL) {
-		image_failed(job, err);
-		return;
-	}
-	if (object->url != NULL) {
-		image_link(job, object->url);
-		return;
-	}
-	job->image = xcalloc(1, sizeof *job->image);
-	job->image->fd = object->fd;
-	work_start(job->engine->d.media, read_all, read_release, job->image,
-	    &job->work, on_image_read, job);
-}
-
 /* --- The requests --------------------------------------------------------- */
 
 static void ask(struct job *job, enum provider_step what);
+
+static void
+give_image(const struct job_image *image, struct provider_image *out)
+{
+	out->url = image->url;
+	out->data = image->data;
+	out->len = image->len;
+	out->mime = image->type;
+}
 
 static void
 fill(struct job *job, struct provider_job *out, char **callback)
@@ -232,14 +70,8 @@ fill(struct job *job, struct provider_job *out, char **callback)
 		out->callback_url = *callback;
 		free(token);
 	}
-	out->start.url = job->image_url[0];
-	out->start.data = job->image_data[0];
-	out->start.len = job->image_len[0];
-	out->start.mime = job->start_mime;
-	out->end.url = job->image_url[1];
-	out->end.data = job->image_data[1];
-	out->end.len = job->image_len[1];
-	out->end.mime = job->end_mime;
+	give_image(&job->images[0], &out->start);
+	give_image(&job->images[1], &out->end);
 }
 
 static void
@@ -411,24 +243,12 @@ ask(struct job *job, enum provider_step what)
 		crash_point("submit.sent");
 }
 
-/* Reads the inputs one after the other, then asks. */
-static void
-load_images(struct job *job)
+void
+submit_loaded(struct job *job)
 {
 	struct provider_job pj;
 	char *callback;
 
-	while (job->images_done < 2) {
-		const char *key =
-		    job->images_done == 0 ? job->start_key : job->end_key;
-
-		if (key[0] != '\0') {
-			storage_open_start(job->engine->d.storage, key,
-			    &job->storage, on_image_open, job);
-			return;
-		}
-		job->images_done++;
-	}
 	fill(job, &pj, &callback);
 	free(callback);
 	pj.callback_url = NULL;
@@ -454,8 +274,8 @@ submit_send(struct job *job)
 		job_later(job, ON_REFUSED, job->why_code);
 		return;
 	}
-	submit_images_free(job);
-	load_images(job);
+	images_free(job);
+	images_load(job);
 }
 
 void
@@ -463,7 +283,7 @@ submit_record(struct job *job)
 {
 	char *refs = job->refs != NULL ? json_dump_text(job->refs) : NULL;
 
-	submit_images_free(job);
+	images_free(job);
 	crash_point("submit.before_record");
 	pg_query_start(job->engine->d.pg, STMT_ATTEMPT_SUBMITTED,
 	    PG_ARGS(job->attempt.text, job->engine->instance.text,

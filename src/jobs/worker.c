@@ -149,8 +149,8 @@ push(struct job *job)
 	char *text;
 
 	job_provider(job, &pj);
-	links_init(&links, engine, &pj, job->start_key[0] != '\0',
-	    job->end_key[0] != '\0');
+	links_init(&links, engine, &pj, job->images[0].key[0] != '\0',
+	    job->images[1].key[0] != '\0');
 	if (!build(job->lane->provider, &pj, &doc, &err)) {
 		log_warn("job=%s msg=%s", job->id.text, log_text(err.msg));
 		links_fini(&links);

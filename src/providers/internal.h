@@ -77,6 +77,10 @@ bool provider_map(const struct provider_job *job, struct json_object *body,
 bool provider_params_check(
     const struct json_object *params, struct err *err) REELD_MUST;
 
+/* limits.c: are params.options.image right, where there are any? */
+bool provider_image_check(
+    const struct json_object *params, struct err *err) REELD_MUST;
+
 /* --- requests ---------------------------------------------------------------
  */
 

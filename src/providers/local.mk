@@ -2,7 +2,7 @@
 libreeld_a_SOURCES += src/providers/registry.c src/providers/table.c src/providers/common.c \
 	src/providers/mapping.c src/providers/encode.c src/providers/fal.c src/providers/worker.c \
 	src/providers/manual.c src/providers/webhook.c \
-	src/providers/check.c src/providers/chat.c \
+	src/providers/check.c src/providers/chat.c src/providers/limits.c \
 	src/providers/internal.h include/reeld/provider.h include/reeld/chat.h \
 	include/reeld/webhook.h
 EXTRA_DIST += src/providers/README.md
@@ -11,7 +11,7 @@ UNIT_TESTS += tests/unit/test_provider_encode
 UNIT_TESTS += tests/unit/test_provider_hostile
 UNIT_TESTS += tests/unit/test_provider_mutated
 EXTRA_DIST += tests/unit/provider_unit.h
-UNIT_TESTS += tests/unit/test_chat
+UNIT_TESTS += tests/unit/test_chat tests/unit/test_limits
 UNIT_TESTS += tests/unit/test_fal
 EXTRA_DIST += \
 	tests/data/fal/locked.json \

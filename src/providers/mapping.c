@@ -329,6 +329,8 @@ provider_params_check(const struct json_object *params, struct err *err)
 		if (!known || !json_is_obj(it.value))
 			return bad(err, it.name, "unknown, or not an object");
 	}
+	if (!provider_image_check(params, err))
+		return false;
 	it = json_iter(json_obj_at(params, "input"));
 	while (json_next(&it)) {
 		struct entry entry;

@@ -124,6 +124,9 @@ check_routes(const struct json_object *model, const char *slug)
 		CHECK(json_text_at(route, "endpoint") != NULL);
 		if (!provider_params_check(json_obj_at(route, "params"), &err))
 			fail_msg("%s: %s", slug, err.msg);
+		if (json_has(route, "cost_rule") &&
+		    !price_rule_check(json_obj_at(route, "cost_rule"), &err))
+			fail_msg("%s: cost: %s", slug, err.msg);
 		check_request_of(model, slug, route);
 	}
 }
