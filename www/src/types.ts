@@ -144,6 +144,7 @@ export interface Receipt {
 	state: string;
 	refunded: number;
 	settled: number | null;
+	fee?: number;
 	plan_version?: number;
 	breakdown: Line[];
 	entries: LedgerEntry[];
@@ -168,6 +169,7 @@ export interface Attempt {
 	error_code?: string | null;
 	error_message?: string | null;
 	cost_micro_usd?: number | null;
+	cost_estimated?: boolean;
 	worker_id?: string | null;
 	created_at: Time;
 	submitted_at?: Time | null;
@@ -193,7 +195,12 @@ export interface AdminJob extends Generation {
 	job?: {
 		id?: string; status?: string; step?: string; owner?: string | null;
 		tries?: number; last_error?: string | null;
+		result_expires_at?: Time | null; result_expiring?: boolean;
 	} | null;
+	money?: {
+		cost_micro_usd: number | null; cost_estimated: boolean;
+		revenue_micro_usd: number | null; margin_micro_usd: number | null;
+	};
 	attempts?: Attempt[];
 	events?: GenEvent[];
 	ledger?: LedgerEntry[];

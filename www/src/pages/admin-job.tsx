@@ -18,6 +18,19 @@ function flat(got: AdminJob & { generation?: AdminJob }): AdminJob {
 	return generation ? { ...rest, ...generation } as AdminJob : got;
 }
 
+const dollars = (micro: number) => `${micro < 0 ? '−' : ''}$${(Math.abs(micro) / 1e6).toFixed(4)}`;
+
+function Money({ of }: { of: NonNullable<AdminJob['money']> }) {
+	const say = (micro: number | null) => (micro === null ? 'not known' : dollars(micro));
+	return (
+		<ul class="lines">
+			<li><span>Credits that stay charged</span><span>{say(of.revenue_micro_usd)}</span></li>
+			<li><span>Cost at the provider{of.cost_estimated && of.cost_micro_usd !== null ? ' (estimated)' : ''}</span><span>{say(of.cost_micro_usd)}</span></li>
+			<li class="total"><span>Margin</span><span>{say(of.margin_micro_usd)}</span></li>
+		</ul>
+	);
+}
+
 function Try({ a }: { a: Attempt }) {
 	const from = ms(a.submitted_at ?? a.created_at), to = ms(a.finished_at);
 	return (
@@ -25,7 +38,7 @@ function Try({ a }: { a: Attempt }) {
 			<p class="row wrap"><strong>Attempt {a.number}</strong><span class="tag">{a.status}</span>
 				<span class="muted small">{a.provider}{a.worker_id ? ` · worker ${a.worker_id}` : ''}</span></p>
 			<p class="muted small"><When time={a.created_at} />{from !== null && to !== null ? ` · took ${span(to - from)}` : ''}
-				{a.cost_micro_usd ? ` · cost $${(a.cost_micro_usd / 1e6).toFixed(4)}` : ''}</p>
+				{a.cost_micro_usd ? ` · cost ${dollars(a.cost_micro_usd)}${a.cost_estimated ? ' (estimated)' : ''}` : ''}</p>
 			{a.provider_job_id && <p class="small">Provider’s id <code class="break">{a.provider_job_id}</code></p>}
 			{(a.error_code || a.error_message) && <p class="error small"><code>{a.error_code}</code> {a.error_message}</p>}
 		</li>
@@ -94,6 +107,7 @@ export default function Job({ id = '' }: { id?: string }) {
 			<div class="job-detail">
 				<section class="card stack" aria-labelledby="what"><h2 id="what" class="section-title">What happened</h2>
 					{!over && <><p>{stage(job)}</p><Bar of={job} /></>}
+					{job.job?.result_expiring && <p class="note warn"><Icon name="triangle-alert" />The provider’s copy of the result is nearly gone, and it is not stored here yet.</p>}
 					{waiting(job) && <p class="note"><Icon name="hourglass" />{waiting(job)}</p>}
 					{job.error && <div class="trouble"><Icon name="triangle-alert" /><div><p><strong>{job.error.message}</strong></p>
 						<p class="small"><code>{job.error.class}/{job.error.code}</code>{job.provider_message ? ` · ${job.provider_message}` : ''}</p></div></div>}
@@ -105,6 +119,7 @@ export default function Job({ id = '' }: { id?: string }) {
 				</section>
 				<section class="card stack" aria-labelledby="money"><h2 id="money" class="section-title">Ledger</h2>
 					{job.ledger?.length ? <Entries of={job.ledger} /> : <p class="muted">No movement.</p>}
+					{job.money && <Money of={job.money} />}
 				</section>
 				<section class="card stack" aria-labelledby="prompt-text"><h2 id="prompt-text" class="section-title">Prompt</h2><p class="prompt">{job.prompt}</p></section>
 			</div>

@@ -46,6 +46,7 @@ export function ReceiptCard({ receipt, g }: { receipt: Receipt | null; g: Genera
 					<li key={line.code + line.label}><span>{line.label}</span><span>{line.credits.toLocaleString('en')}</span></li>
 				))}
 				<li class="total"><span>Price</span><span>{total.toLocaleString('en')}</span></li>
+				{!!receipt?.fee && <li><span>Kept, because the provider refused the content</span><span>{receipt.fee.toLocaleString('en')}</span></li>}
 			</ul>
 			{receipt && receipt.entries?.length > 0 && (
 				<>
