@@ -61,6 +61,9 @@ job_take(struct sim_world *w, int place, const struct sim_row *row)
 	step_init(&job->state, row->from, w->class_of[row->gen],
 	    (int)w->poll_ms, row->gen % 3 != 0, row->cancel, row->deadline_at);
 	job->state.reviewed = row->reviewed;
+	/* Of some; what came of it is forgotten each time, which is worse
+	 * than what the row keeps. */
+	job->state.enhance = row->gen % 3 == 1;
 	job_on(w, place, row->gen, (struct step_event){.on = ON_CLAIM});
 }
 
@@ -200,6 +203,10 @@ perform(struct sim_world *w, int place, int gen, const struct step_out *o)
 		e->life = w->places[place].life;
 		e->gen = gen;
 		e->serial = job->serial;
+		break;
+	case DO_ENHANCE:
+		local(w, place, gen,
+		    sim_fault(w, w->odds.sql_lost) ? ON_DB_AWAY : ON_ENHANCED);
 		break;
 	case DO_SEND:
 		request(w, place, gen, ASK_SUBMIT);
