@@ -303,19 +303,20 @@ begin
 		and status in ('created', 'submitting', 'ambiguous');
 	if not found and p_attempt is not null then
 		insert into attempts (id, generation_id, job_id, user_id, number,
-			route_id, provider, status, nonce, error_class, error_code,
-			finished_at)
+			route_id, provider, account_id, status, nonce, error_class,
+			error_code, finished_at)
 		select p_attempt, g.id, j.id, g.user_id, 1 + coalesce((select
 			max(number) from attempts where generation_id = g.id), 0),
-			g.route_id, g.provider, 'failed', p_attempt, 'not_sent', p_code,
-			now() on conflict (id) do nothing;
+			g.route_id, g.provider, j.account_id, 'failed', p_attempt,
+			'not_sent', p_code, now() on conflict (id) do nothing;
 	end if;
 	if p_account = 'held' then
 		update provider_accounts set hold_until = greatest(hold_until,
 			now() + make_interval(secs => p_account_ms / 1000.0))
 			where id = j.account_id;
 	elsif p_account is not null and exists (select from provider_accounts
-		where id = j.account_id and state = 'on') then
+		where id = j.account_id and (state = 'on'
+		or state = 'paused' and paused_until <= now())) then
 		perform account_pause(j.account_id, p_account, ms(now()
 			+ make_interval(secs => p_account_ms / 1000.0)), p_reason, null);
 	end if;

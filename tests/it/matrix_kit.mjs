@@ -66,6 +66,23 @@ class Column {
 		return done;
 	}
 
+	// Until the account that was asked takes nothing new, and the job waits.
+	async rests(g) {
+		return until(() => `the account rests\n${this.r.logs().slice(-2000)}`, async () => {
+			const { body } = await this.r.admin.get(`/admin/providers/${this.fake.name}`);
+			const [account] = body.accounts;
+			return account.state !== 'on' && (await this.user.get(`/generations/${g.id}`)).body.status === 'queued' && account;
+		}, 170000);
+	}
+
+	async goes_on(g, account) {
+		assert.equal(this.fake.submits[g.prompt], 1);
+		assert.equal((await this.r.admin.post(`/admin/accounts/${account.id}/resume`, {})).status, 200);
+		await this.completed(g);
+		assert.equal(this.fake.submits[g.prompt], 2);
+		await until('it is offered again', async () => (await this.r.call('GET', `/api/v1/models/${this.slug('t2v')}`)).body.available);
+	}
+
 	// The file as people get it: whole, by ranges, and described.
 	async plays(done, bytes = this.world.bytes) {
 		const whole = await this.user.fetch(done.video_url);
@@ -106,8 +123,17 @@ export function matrix(fakes, columns) {
 	describe('every provider', { concurrency: AT_ONCE }, () => {
 		for (const [name, row] of all) {
 			for (const c of table) {
-				if (row.for && !row.for(c)) continue;
+				if (row.alone || (row.for && !row.for(c))) continue;
 				test(`${c.id}: ${name}`, () => row.run(c));
+			}
+		}
+	});
+
+	// What stops an account would stop the others' jobs, too.
+	describe('one after the other', () => {
+		for (const c of table) {
+			for (const [name, row] of Object.entries(rows)) {
+				if (row.alone && (!row.for || row.for(c))) test(`${c.id}: ${name}`, () => row.run(c));
 			}
 		}
 	});

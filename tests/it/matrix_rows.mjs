@@ -102,16 +102,21 @@ export const rows = {
 		await c.failed(await c.submit({ end: 'empty' }), {});
 	} },
 
-	'no credit there': { for: (c) => c.account === undefined, run: async (c) => {
-		const g = await c.submit({ submit: 'funds' });
-		await c.failed(g, { class: 'funds' });
-		assert.equal(c.fake.submits[g.prompt], 1);
+	// The account rests, and the job waits until somebody has seen to it.
+	'no credit there': { alone: true, for: (c) => c.account === undefined, run: async (c) => {
+		const g = await c.submit({ submit: ['funds', 'ok'] });
+		const account = await c.rests(g);
+		assert.equal(account.state, 'paused');
+		assert.match(account.paused_reason, /no credit/);
+		await c.goes_on(g, account);
 	} },
 
-	'a bad key': { for: (c) => c.account !== false, run: async (c) => {
-		const g = await c.submit({ submit: 'key' });
-		await c.failed(g, { class: 'account' });
-		assert.equal(c.fake.submits[g.prompt], 1);
+	'a bad key': { alone: true, for: (c) => c.account !== false, run: async (c) => {
+		const g = await c.submit({ submit: ['key', 'ok'] });
+		const account = await c.rests(g);
+		assert.equal(account.state, 'broken');
+		assert.match(account.paused_reason, /key is not accepted/);
+		await c.goes_on(g, account);
 	} },
 
 	'too many requests': { slow: true, for: (c) => c.limits !== false, run: async (c) => {
