@@ -71,7 +71,8 @@ class Column {
 		return until(() => `the account rests\n${this.r.logs().slice(-2000)}`, async () => {
 			const { body } = await this.r.admin.get(`/admin/providers/${this.fake.name}`);
 			const [account] = body.accounts;
-			return account.state !== 'on' && (await this.user.get(`/generations/${g.id}`)).body.status === 'queued' && account;
+			const { status } = (await this.user.get(`/generations/${g.id}`)).body;
+			return status === 'failed' ? status : account.state !== 'on' && status === 'queued' && account;
 		}, 170000);
 	}
 
