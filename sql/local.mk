@@ -9,6 +9,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0003_generations.sql \
 	sql/migrations/0004_money.sql \
 	sql/migrations/0005_isolation.sql \
+	sql/migrations/0006_speed.sql \
 	sql/migrations/0007_accounts.sql \
 	sql/migrations/0008_enhance.sql \
 	sql/functions/00_reset.sql \
@@ -16,6 +17,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/functions/02_money.sql \
 	sql/functions/03_flow.sql \
 	sql/functions/04_generation.sql \
+	sql/functions/04_submit.sql \
 	sql/functions/05_job.sql \
 	sql/functions/06_sweep.sql \
 	sql/functions/07_worker.sql \

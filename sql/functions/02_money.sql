@@ -21,20 +21,16 @@ begin
 	return last;
 end $$;
 
--- Spends p_credits on a new charge, soonest expiring grants first. The caller
--- holds the account and has checked the balance. Returns the ledger entry,
--- null when nothing is due.
-create function charge_debit(p_charge uuid, p_user uuid, p_credits bigint)
-returns bigint language plpgsql as $$
+-- Takes p_credits for a new charge out of the user's grants, soonest expiring
+-- first; what they do not hold comes from the free credits. The caller holds
+-- the account, has checked the balance and writes the ledger entry.
+create function grants_spend(p_charge uuid, p_user uuid, p_credits bigint)
+returns void language plpgsql as $$
 declare
 	gr grants;
 	left_over bigint := p_credits;
 	part bigint;
-	entry bigint;
 begin
-	if p_credits = 0 then
-		return null;
-	end if;
 	for gr in select * from grants where user_id = p_user and remaining > 0
 		and expires_at > now() order by expires_at, id for update loop
 		exit when left_over = 0;
@@ -44,10 +40,6 @@ begin
 			values (p_charge, gr.id, p_user, part);
 		left_over := left_over - part;
 	end loop;
-	insert into ledger_entry (user_id, type, amount, charge_id)
-		values (p_user, 'video_generation', -p_credits, p_charge)
-		returning id into entry;
-	return entry;
 end $$;
 
 -- Gives p_credits of a charge back, unexpired grants first (what was spent

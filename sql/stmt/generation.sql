@@ -1,13 +1,11 @@
 -- Generations: the calls that change them (engine pool) and what people read
 -- (app pool, with app.uid set; user ids are parameters all the same).
 
--- name: generation_submit (uuid, uuid, text, bytea, uuid, uuid, text, jsonb, jsonb, bigint, jsonb, uuid, uuid, uuid, uuid, text, int, int, uuid, text)
--- engine pool: user, id, key, body hash, api key, route, mode, spec, resolved,
--- credits, breakdown, price plan, start asset, end asset, project, title,
--- deadline_s, priority, parent, relation
-select outcome, event_seq, event, balance_event, promoted, seqs, balance,
-	(g).* from generation_submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-	$12, $13, $14, $15, $16, $17, $18, $19, $20);
+-- name: generation_submit (jsonb)
+-- engine pool: [{n, user_id, id, key, hash (hex), ...}...], see submit_item; no
+-- row for an order that must be sent again, alone
+select n, outcome, event_seq, event, balance_event, promoted, seqs, balance,
+	(g).* from generation_submit_many($1);
 
 -- name: generation_cancel (uuid, uuid, uuid)
 -- engine pool: generation, user or null, actor

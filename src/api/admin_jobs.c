@@ -299,7 +299,7 @@ on_retried(struct act *act, const struct pg_rows *rows, const struct err *err)
 		admin_audit_reply(act, "generation.retry", "generation",
 		    pg_text(rows, 0, "parent_id"), act->arg, &obj);
 	} else {
-		submitted(act, rows, -1);
+		submitted(act, rows, 0, -1);
 	}
 }
 

@@ -83,7 +83,7 @@ on_retried(struct act *act, const struct pg_rows *rows, const struct err *err)
 	if (err != NULL)
 		act_err(act, err);
 	else
-		submitted(act, rows, -1);
+		submitted(act, rows, 0, -1);
 }
 
 void

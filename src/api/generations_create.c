@@ -14,6 +14,8 @@
 
 #include "api/act.h"
 #include "api/handlers.h"
+#include "api/state.h"
+#include "api/submits.h"
 #include "api/submitted.h"
 #include "api/view.h"
 #include "reeld/crash.h"
@@ -26,10 +28,10 @@
 enum { LOST_TRIES = 5, LOST_PAUSE_MS = 250 };
 
 struct create {
-	struct id id, route, plan, start, end, project;
-	char *key, *title, *spec, *breakdown, *api_key;
-	char hash[67];
-	const char *mode;
+	struct id id;
+	char *key;
+	struct json_object *order; /* as submits_add() takes it */
+	struct submit *submit;
 	int64_t credits;
 	int lost; /* answers */
 };
@@ -39,11 +41,9 @@ create_free(void *arg)
 {
 	struct create *self = arg;
 
+	submits_cancel(&self->submit);
 	free(self->key);
-	free(self->title);
-	free(self->spec);
-	free(self->breakdown);
-	free(self->api_key);
+	json_free(&self->order);
 	free(self);
 }
 
@@ -90,7 +90,7 @@ on_looked(struct act *act, const struct pg_rows *rows, const struct err *err)
 		ask_again(act, err);
 	} else if (pg_count(rows) > 0) {
 		engine_wake(act->app->engine);
-		submitted_reply(act, rows, false);
+		submitted_reply(act, rows, 0, false);
 	} else {
 		/* Its id is the same: it can't be made twice. */
 		submit(act);
@@ -107,8 +107,10 @@ look(struct act *act)
 }
 
 static void
-on_submitted(struct act *act, const struct pg_rows *rows, const struct err *err)
+on_submitted(
+    const struct pg_rows *rows, int row, const struct err *err, void *arg)
 {
+	struct act *act = arg;
 	struct create *self = act->arg;
 	struct err unclear;
 
@@ -118,12 +120,12 @@ on_submitted(struct act *act, const struct pg_rows *rows, const struct err *err)
 	} else if (err != NULL) {
 		act_err(act, err);
 	} else if (self->lost > 0 && self->key == NULL &&
-	    strcmp(pg_text(rows, 0, "outcome"), "created") != 0) {
+	    strcmp(pg_text(rows, row, "outcome"), "created") != 0) {
 		/* It may be refused because the first one was not. */
 		err_set_name(&unclear, ERR_UNAVAILABLE, "unclear", "unclear");
 		ask_again(act, &unclear);
 	} else {
-		submitted(act, rows, self->credits);
+		submitted(act, rows, row, self->credits);
 	}
 }
 
@@ -133,15 +135,8 @@ submit(struct act *act)
 	struct create *self = act->arg;
 
 	crash_point("api.before_submit");
-	act_query(act, STMT_GENERATION_SUBMIT,
-	    PG_ARGS(act->user, self->id.text, self->key,
-		self->key != NULL ? self->hash : NULL, self->api_key,
-		self->route.text, self->mode, self->spec, self->spec,
-		pg_num(self->credits), self->breakdown, id_or_null(&self->plan),
-		id_or_null(&self->start), id_or_null(&self->end),
-		id_or_null(&self->project), self->title, NULL, NULL, NULL,
-		NULL),
-	    on_submitted);
+	submits_add(act->app->api->submits, act->user, self->order,
+	    &self->submit, on_submitted, act);
 }
 
 static struct create *
@@ -150,32 +145,41 @@ create_new(struct http_call *call, const struct api_order *order,
 {
 	struct create *self = xcalloc(1, sizeof *self);
 	const struct identity *me = api_me(call);
-	struct json_object *doc;
+	struct json_object *doc = json_new(), *part;
 	const char *body;
+	char hash[65];
 	uint8_t sum[32];
 	size_t len;
 
 	self->id = id_new();
-	self->route = route->id;
-	self->plan = order->model->plan;
-	self->start = order->spec->start_asset;
-	self->end = order->spec->end_asset;
-	self->project = order->project;
 	self->key = key;
-	self->title = xstrdup(order->title);
-	self->mode = gen_mode_name(order->spec->mode);
 	self->credits = order->quote->credits;
+	json_set_text(doc, "user_id", me->user);
+	json_set_text(doc, "id", self->id.text);
+	if (key != NULL) {
+		body = http_body(call, &len);
+		sha256(body, len, sum);
+		hex_encode(hash, sum, sizeof sum);
+		json_set_text(doc, "key", key);
+		json_set_text(doc, "hash", hash);
+	}
 	if (me->kind == IDENTITY_KEY)
-		self->api_key = xstrdup(me->session);
-	doc = spec_to_json(order->spec);
-	self->spec = json_dump_text(doc);
-	json_free(&doc);
-	doc = price_breakdown(order->quote);
-	self->breakdown = json_dump_text(doc);
-	json_free(&doc);
-	body = http_body(call, &len);
-	sha256(body, len, sum);
-	hash_to_bytea(sum, self->hash);
+		json_set_text(doc, "api_key", me->session);
+	json_set_text(doc, "route", route->id.text);
+	json_set_text(doc, "mode", gen_mode_name(order->spec->mode));
+	part = spec_to_json(order->spec);
+	json_set_copy(doc, "resolved", part);
+	json_set_obj(doc, "spec", &part);
+	json_set_int(doc, "credits", order->quote->credits);
+	part = price_breakdown(order->quote);
+	json_set_obj(doc, "breakdown", &part);
+	json_set_text(doc, "plan", id_or_null(&order->model->plan));
+	json_set_text(
+	    doc, "start_asset", id_or_null(&order->spec->start_asset));
+	json_set_text(doc, "end_asset", id_or_null(&order->spec->end_asset));
+	json_set_text(doc, "project", id_or_null(&order->project));
+	json_set_text(doc, "title", order->title);
+	self->order = doc;
 	return self;
 }
 

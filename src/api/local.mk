@@ -13,6 +13,7 @@ libreeld_a_SOURCES += src/api/models.c src/api/estimate.c \
 UNIT_TESTS += tests/unit/test_api
 libreeld_a_SOURCES += src/api/act.c src/api/act.h src/api/view.c \
 	src/api/view.h src/api/submitted.c src/api/submitted.h \
+	src/api/submits.c src/api/submits.h \
 	src/api/generations_create.c src/api/generations_read.c \
 	src/api/generations_status.c src/api/generations_act.c \
 	src/api/content.c src/api/live_hooks.c src/api/live_hooks.h \

@@ -8,6 +8,7 @@
 
 #include "api/live_hooks.h"
 #include "api/state.h"
+#include "api/submits.h"
 #include "reeld/conf.h"
 #include "reeld/mem.h"
 #include "reeld/provider.h"
@@ -17,6 +18,7 @@ api_open(struct app *app)
 {
 	app->api = xcalloc(1, sizeof *app->api);
 	app->api->live = live_state_open(app);
+	app->api->submits = submits_open(app);
 }
 
 void
@@ -26,6 +28,7 @@ api_close(struct app *app)
 		return;
 	while (app->api->work != NULL)
 		app->api->work->end(app->api->work);
+	submits_close(app->api->submits);
 	live_state_close(app->api->live);
 	free(app->api);
 	app->api = NULL;

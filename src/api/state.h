@@ -7,6 +7,7 @@
 struct api_state {
 	struct api_work *work;	 /* in flight, with or without a client */
 	struct live_state *live; /* live_hooks.c */
+	struct submits *submits;
 };
 
 #endif

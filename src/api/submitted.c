@@ -37,14 +37,15 @@ static const struct {
 };
 
 void
-submitted_reply(struct act *act, const struct pg_rows *rows, bool replayed)
+submitted_reply(
+    struct act *act, const struct pg_rows *rows, int row, bool replayed)
 {
-	struct json_object *obj = view_generation(rows, 0);
+	struct json_object *obj = view_generation(rows, row);
 	char location[80];
 
 	if (act->call != NULL) {
 		snprintf(location, sizeof location, "/api/v1/generations/%s",
-		    pg_text(rows, 0, "id"));
+		    pg_text(rows, row, "id"));
 		http_reply_header(act->call, "Location", location);
 		if (replayed)
 			http_reply_header(
@@ -54,9 +55,9 @@ submitted_reply(struct act *act, const struct pg_rows *rows, bool replayed)
 }
 
 static void
-no_credit(struct act *act, const struct pg_rows *rows, int64_t credits)
+no_credit(struct act *act, const struct pg_rows *rows, int row, int64_t credits)
 {
-	long long balance = pg_i64(rows, 0, "balance");
+	long long balance = pg_i64(rows, row, "balance");
 
 	if (credits >= 0)
 		act_refuse(act, ERR_NO_CREDIT, "no_credit",
@@ -68,23 +69,23 @@ no_credit(struct act *act, const struct pg_rows *rows, int64_t credits)
 }
 
 void
-submitted(struct act *act, const struct pg_rows *rows, int64_t credits)
+submitted(struct act *act, const struct pg_rows *rows, int row, int64_t credits)
 {
-	const char *outcome = pg_text(rows, 0, "outcome");
+	const char *outcome = pg_text(rows, row, "outcome");
 	struct err err;
 
 	if (strcmp(outcome, "created") == 0) {
 		crash_point("api.after_submit");
 		engine_wake(act->app->engine);
-		submitted_reply(act, rows, false);
+		submitted_reply(act, rows, row, false);
 		return;
 	}
 	if (strcmp(outcome, "replayed") == 0) {
-		submitted_reply(act, rows, true);
+		submitted_reply(act, rows, row, true);
 		return;
 	}
 	if (strcmp(outcome, "insufficient") == 0) {
-		no_credit(act, rows, credits);
+		no_credit(act, rows, row, credits);
 		return;
 	}
 	for (size_t i = 0; i < nitems(refusals); i++)

@@ -205,6 +205,86 @@ test('the schema refuses what would break the books', async () => {
 	assert.deepEqual(await k.audit(), {});
 });
 
+test('several orders in one transaction: each has its own end', async () => {
+	const { k, db, conn, route } = await fresh();
+	const [ann, bob, cid] = [await k.user(25), await k.user(100), await k.user(5)];
+	const order = (n, user_id, more = {}) => ({ n, user_id, id: randomUUID(), route,
+		mode: 't2v', spec: { prompt: 'a cat' }, resolved: {}, credits: 10,
+		breakdown: { lines: [] }, ...more });
+	const keyed = (n, user_id, key, body = 'b', more = {}) => order(n, user_id,
+		{ key, hash: sha(body).toString('hex'), ...more });
+	const many = async (...orders) => Object.fromEntries((await conn.query('select n, outcome, '
+		+ 'seqs, balance, (g).id, (g).status from generation_submit_many($1)',
+		[JSON.stringify(orders)])).rows.map((r) => [r.n, r]));
+	const first = keyed(1, bob, 'k');
+	const all = [first, order(2, ann), order(3, cid), order(4, ann), order(5, randomUUID()),
+		order(6, ann), order(7, bob, { route: randomUUID() }), keyed(8, bob, 'k')];
+	const r = await many(...all);
+	// Ann had credits for two; who is not there and a key's second are not judged.
+	assert.deepEqual(Object.values(r).map((x) => `${x.n} ${x.outcome}`), ['1 created', '2 created',
+		'3 insufficient', '4 created', '6 insufficient', '7 model_gone']);
+	assert.deepEqual([r[2].balance, r[4].balance, r[6].balance, r[3].balance], [15, 5, 5, 5]);
+	assert.equal(r[1].id, first.id);
+	assert.equal(new Set([1, 2, 4].flatMap((n) => r[n].seqs)).size, 3);
+	// As if one had come after the other: two of them run, the third waits.
+	await k.one('select user_update($1, null, null, null, $2, null)', [bob, 2]);
+	const b = await many(order(1, bob), order(2, bob), keyed(3, bob, 'k'), keyed(4, bob, 'j'),
+		keyed(5, ann, 'k', 'other'));
+	assert.deepEqual(Object.values(b).map((x) => [x.outcome, x.status]), [['created', 'queued'],
+		['created', 'pending'], ['replayed', 'queued'], ['created', 'pending'],
+		['insufficient', null]]);
+	assert.equal(b[3].id, first.id);
+	assert.equal((await many(order(1, ann), keyed(2, bob, 'k', 'other')))[2].outcome, 'mismatch');
+	// A locked account or key holds up nobody: it has no row.
+	const other = await db.engine();
+	await other.query('begin');
+	await other.query('select from accounts where user_id = $1 for update', [ann]);
+	await other.query('select pg_advisory_xact_lock(submit_lock_id($1, $2))', [bob, 'x']);
+	const held = await many(order(1, ann, { credits: 1 }), order(2, bob), keyed(3, bob, 'x'));
+	assert.deepEqual(Object.keys(held), ['2']);
+	await other.query('rollback');
+	// One order alone waits instead, and what is wrong is refused whole.
+	assert.equal((await many(order(1, ann, { credits: 1 })))[1].outcome, 'created');
+	await assert.rejects(many(order(1, bob), order(2, bob, { id: first.id })), { code: '23505' });
+	assert.equal(await k.balance(bob), 100 - 50);
+	assert.equal((await k.one('select count(*) as n from generations')).n, 8);
+	assert.deepEqual(await k.audit(), {});
+});
+
+test('a row belongs to the user of what it is about', async () => {
+	const { k, conn, route, owner } = await fresh();
+	const [ann, bob] = [await k.user(100), await k.user(100)];
+	const w = await k.at('submitted', ann, route, owner);
+	const refuses = (code, text, args) => assert.rejects(conn.query(text, args),
+		(e) => { assert.equal(e.code, code, `${text}: ${e.message}`); return true; });
+	const copy = (what) => `insert into generations (id, user_id, mode, model_id, model, model_name, route_id, `
+		+ `provider, prompt, spec, status, credits, api_key_id) select gen_random_uuid(), ${what.user ?? 'user_id'}, `
+		+ `mode, ${what.model ?? 'model_id'}, model, model_name, ${what.route ?? 'route_id'}, provider, prompt, spec, `
+		+ `'queued', 5, ${what.key ?? 'null'} from generations limit 1`;
+	for (const what of ['user', 'model', 'route', 'key']) {
+		await refuses('23503', copy({ [what]: 'gen_random_uuid()' }));
+	}
+	await refuses('23503', `insert into charges (generation_id, user_id, quote, breakdown) values ($1, $2, 1, '{}')`,
+		[randomUUID(), ann]);
+	await conn.query('begin');
+	await conn.query(copy({}));
+	await refuses('23503', `insert into charges (generation_id, user_id, quote, breakdown) select id, $1, 5, '{}' `
+		+ 'from generations where credits = 5', [bob]);
+	await conn.query('rollback');
+	await refuses('23503', `insert into events (type, user_id, generation_id, version, data) values ('x', $1, $2, 1, '{}')`,
+		[bob, w.generation_id]);
+	await refuses('23503', `insert into events (type, user_id, version, data) values ('x', $1, 1, '{}')`, [randomUUID()]);
+	await refuses('P0019', 'insert into jobs (kind, generation_id, user_id, provider, status) '
+		+ `values ('probe', $1, $2, 'fal', 'queued')`, [w.generation_id, bob]);
+	for (const [table, column] of [['users', 'id'], ['api_keys', 'id'], ['models', 'id'], ['model_routes', 'id'],
+		['price_plans', 'id'], ['accounts', 'user_id'], ['jobs', 'user_id'], ['events', 'generation_id']]) {
+		if (!['accounts', 'jobs', 'events', 'api_keys'].includes(table)) await refuses('P0005', `delete from ${table}`);
+		if (table !== 'api_keys') await refuses(table === 'price_plans' ? 'P0001' : 'P0005', `update ${table} set ${column} = gen_random_uuid()`);
+	}
+	await refuses('P0016', 'update ledger_entry set user_id = gen_random_uuid()');
+	assert.deepEqual(await k.audit(), {});
+});
+
 // Faults are planted by a superuser with the triggers off: as a bad restore.
 const faults = {
 	balance_drift: 'update accounts set balance = balance + 1',
