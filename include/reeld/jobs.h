@@ -92,6 +92,7 @@ struct engine_stats {
 	uint64_t posters, poster_failures, renditions;
 	uint64_t completed, failed, cancelled, reviewed, requeued, poisoned;
 	uint64_t db_retries, db_refused, events_published, outbox_resent;
+	uint64_t timers, timers_late; /* of jobs; later than 100 ms */
 };
 
 /* What became of a paid request. */

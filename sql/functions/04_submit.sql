@@ -241,7 +241,8 @@ create function generation_submit(p_user uuid, p_id uuid, p_key text,
 	p_start uuid, p_end uuid, p_project uuid, p_title text, p_deadline_s int,
 	p_priority int, p_parent uuid, p_relation text) returns move_result
 language plpgsql set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
 declare
 	s record;
 	res move_result;
@@ -274,7 +275,8 @@ create function generation_submit_many(p_items jsonb) returns table (n int,
 	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
 language plpgsql set plan_cache_mode = force_generic_plan
-set enable_seqscan = off as $$
+set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
 declare
 	items submit_item[];
 	free uuid[];

@@ -130,6 +130,10 @@ metrics_engine(struct buf *out, const struct app *app)
 	    out, "reeld_jobs_requeued_total", "Jobs put back.", s->requeued);
 	counter(out, "reeld_jobs_refused_total",
 	    "Steps that the database refused: in review.", s->db_refused);
+	counter(out, "reeld_job_timers_total", "Pauses of jobs that ended.",
+	    s->timers);
+	counter(out, "reeld_job_timers_late_total",
+	    "Those that ended more than 100 ms late.", s->timers_late);
 	counter(out, "reeld_leases_lost_total", "Jobs that others took over.",
 	    s->lease_lost);
 	metric_head(out, "reeld_jobs_finished_total", "counter",

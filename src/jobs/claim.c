@@ -12,7 +12,9 @@
 #include "reeld/clock.h"
 #include "reeld/log.h"
 
-enum { CLAIM_MAX = 200, ADOPT_MAX = 100 };
+enum { CLAIM_MAX = 200, ADOPT_MAX = 100, CHECK_PAGE = 500 };
+
+static void next_stray(struct engine *self);
 
 struct lane *
 lane_find(struct engine *engine, const char *name)
@@ -272,38 +274,92 @@ claim_adopt(struct engine *self)
 /* --- Our list against the rows
  * --------------------------------------------------- */
 
+/* A row that is ours and that nobody carries. */
 static void
-known(struct engine *self, struct buf *out)
-{
-	const struct job *job;
-
-	buf_init(out, 64 << 20);
-	buf_putc(out, '{');
-	TAILQ_FOREACH (job, &self->jobs, entry)
-		buf_printf(out, "%s%s", out->len > 1 ? "," : "", job->id.text);
-	buf_putc(out, '}');
-}
-
-static void
-on_strays(const struct pg_rows *rows, const struct err *err, void *arg)
+on_stray(const struct pg_rows *rows, const struct err *err, void *arg)
 {
 	struct engine *self = arg;
+	struct job *job;
 
 	if (err != NULL) {
 		self->check_soon = true;
 		return;
 	}
-	for (int i = 0; i < pg_count(rows); i++) {
-		struct job *job = take(self, rows, i);
-
+	if (!self->draining && pg_count(rows) > 0 &&
+	    str_eq(pg_text(rows, 0, "owner"), self->instance.text)) {
+		job = take(self, rows, 0);
 		if (job != NULL)
 			job_begin(job);
 	}
-	claim_start(self);
+	next_stray(self);
 }
 
 static void
-on_changed(const struct pg_rows *rows, const struct err *err, void *arg)
+next_stray(struct engine *self)
+{
+	if (self->n_strays == 0) {
+		claim_start(self);
+		return;
+	}
+	pg_query_start(self->d.pg, STMT_JOB_GET,
+	    PG_ARGS(self->strays[--self->n_strays].text), &self->check_query,
+	    on_stray, self);
+}
+
+static void
+on_owned(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct engine *self = arg;
+	int n;
+
+	if (err != NULL) {
+		self->check_soon = true;
+		return;
+	}
+	n = pg_count(rows);
+	self->n_strays = 0;
+	for (int i = 0; i < n; i++) {
+		struct id id;
+
+		if (!id_parse(pg_text(rows, i, "job_id"), &id))
+			continue;
+		self->owned_after = id;
+		if (job_find(self, pg_text(rows, i, "generation_id")) != NULL)
+			continue;
+		self->strays[self->n_strays++] = id;
+		if (self->n_strays == MAX_STRAYS)
+			break; /* the next page begins here */
+	}
+	self->checking = n == CHECK_PAGE || self->n_strays == MAX_STRAYS;
+	next_stray(self);
+}
+
+/* Our rows, a page a second, from the first one now and then and soon after
+ * a lost answer.  A claim under way would look like strays. */
+static void
+check_owned(struct engine *self)
+{
+	int64_t now = clock_mono_ms();
+
+	if (self->check_query != NULL || self->claim_query != NULL ||
+	    self->adopting)
+		return;
+	if (self->check_soon || now - self->last_check_ms > 30000) {
+		self->check_soon = false;
+		self->last_check_ms = now;
+		memset(&self->owned_after, 0, sizeof self->owned_after);
+	} else if (!self->checking) {
+		return;
+	}
+	pg_query_start(self->d.pg, STMT_ENGINE_OWNED,
+	    PG_ARGS(self->instance.text,
+		id_is_set(&self->owned_after) ? self->owned_after.text : NULL,
+		pg_num(CHECK_PAGE)),
+	    &self->check_query, on_owned, self);
+}
+
+static void
+on_lost(const struct pg_rows *rows, const struct err *err, void *arg)
 {
 	struct engine *self = arg;
 
@@ -315,40 +371,65 @@ on_changed(const struct pg_rows *rows, const struct err *err, void *arg)
 
 		if (job == NULL || step_is_critical(job->state.phase))
 			continue;
-		if (pg_bool(rows, i, "lost")) {
-			log_info(
-			    "job=%s msg=\"not ours any more\"", job->id.text);
-			self->stats.lease_lost++;
-			job_free(job);
-		} else if (pg_bool(rows, i, "cancel") && !job->state.cancel) {
-			job_on_simple(job, ON_CANCEL);
-		}
+		log_info("job=%s msg=\"not ours any more\"", job->id.text);
+		self->stats.lease_lost++;
+		job_free(job);
 	}
 }
 
-/* Run now and then, and soon after a lost answer. */
+/* The next page of what we carry: is it still ours? */
+static void
+check_carried(struct engine *self)
+{
+	struct buf ids;
+	struct job *job = self->check_next;
+
+	if (self->owner_query != NULL || TAILQ_EMPTY(&self->jobs))
+		return;
+	if (job == NULL)
+		job = TAILQ_FIRST(&self->jobs);
+	buf_init(&ids, CHECK_PAGE * (ID_LEN + 1) + 2);
+	for (int n = 0; job != NULL && n < CHECK_PAGE; n++) {
+		buf_printf(
+		    &ids, "%c%s", n > 0 ? ',' : '{', job->generation.text);
+		job = TAILQ_NEXT(job, entry);
+	}
+	self->check_next = job;
+	buf_putc(&ids, '}');
+	pg_query_start(self->d.pg, STMT_ENGINE_LOST,
+	    PG_ARGS(self->instance.text, buf_str(&ids)), &self->owner_query,
+	    on_lost, self);
+	buf_fini(&ids);
+}
+
+static void
+on_cancelling(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct engine *self = arg;
+
+	if (err != NULL)
+		return;
+	for (int i = 0; i < pg_count(rows); i++) {
+		struct job *job =
+		    job_find(self, pg_text(rows, i, "generation_id"));
+
+		if (job != NULL && !step_is_critical(job->state.phase) &&
+		    !job->state.cancel)
+			job_on_simple(job, ON_CANCEL);
+	}
+}
+
+/* Each second.  Pages, so that no turn is long however many jobs there are;
+ * what users cancelled is asked for whole, because it is little. */
 void
 claim_check(struct engine *self)
 {
-	struct buf ids;
-	int64_t now = clock_mono_ms();
-
 	if (!self->up || self->draining)
 		return;
-	known(self, &ids);
+	check_carried(self);
 	if (self->cancel_query == NULL && !TAILQ_EMPTY(&self->jobs))
-		pg_query_start(self->d.pg, STMT_ENGINE_CHANGED,
-		    PG_ARGS(self->instance.text, buf_str(&ids)),
-		    &self->cancel_query, on_changed, self);
-	/* A claim under way would look like strays. */
-	if ((self->check_soon || now - self->last_check_ms > 30000) &&
-	    self->check_query == NULL && self->claim_query == NULL &&
-	    !self->adopting) {
-		self->check_soon = false;
-		self->last_check_ms = now;
-		pg_query_start(self->d.pg, STMT_ENGINE_STRAYS,
-		    PG_ARGS(self->instance.text, buf_str(&ids)),
-		    &self->check_query, on_strays, self);
-	}
-	buf_fini(&ids);
+		pg_query_start(self->d.pg, STMT_ENGINE_CANCELLING,
+		    PG_ARGS(self->instance.text), &self->cancel_query,
+		    on_cancelling, self);
+	check_owned(self);
 }

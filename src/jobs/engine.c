@@ -362,7 +362,7 @@ cancel_queries(struct engine *self)
 	    &self->flush_query, &self->clean_query, &self->check_query,
 	    &self->lost_query, &self->sent_query, &self->tidy_query,
 	    &self->cancel_query, &self->release_query, &self->stop_query,
-	    &self->push_query};
+	    &self->push_query, &self->owner_query};
 
 	for (size_t i = 0; i < nitems(queries); i++)
 		pg_query_cancel(queries[i]);

@@ -44,7 +44,7 @@ struct lane {
 	struct hook_keys keys;
 };
 
-enum { MAX_LANES = 32 };
+enum { MAX_LANES = 32, MAX_STRAYS = 64 };
 
 /* A file of a job on its way to the store. */
 struct job_file {
@@ -114,6 +114,7 @@ struct job {
 	struct work *work;
 	struct storage_work *storage;
 	struct loop_timer timer;
+	int64_t due_ms;		  /* of the timer, monotonic */
 	struct loop_defer *defer; /* `later` is on its way */
 	struct step_event later;
 	char later_why[40];
@@ -167,11 +168,15 @@ struct engine {
 	struct loop_timer beat, sweep, wake, flush, tidy, drain_timer;
 	struct pg_query *beat_query, *claim_query, *flush_query, *clean_query,
 	    *check_query, *lost_query, *sent_query, *tidy_query, *cancel_query,
-	    *release_query, *stop_query, *push_query;
+	    *release_query, *stop_query, *push_query, *owner_query;
 	struct purge *purge; /* running, or NULL */
 	struct redis_call *length_call;
-	bool check_soon;
+	bool check_soon, checking; /* checking: there is a next page */
 	int64_t last_check_ms, last_expiry_ms;
+	struct id owned_after;	/* page of our rows */
+	struct job *check_next; /* page of our list */
+	struct id strays[MAX_STRAYS];
+	int n_strays;
 	int tidy_step;
 	struct id adopt_after; /* page */
 	bool adopting;

@@ -17,10 +17,17 @@
 #include "reeld/log.h"
 #include "reeld/price.h"
 
+enum { JOB_LATE_MS = 100 };
+
 static void
 on_timer(void *arg)
 {
-	job_on_simple(arg, ON_TIMER);
+	struct job *job = arg;
+	struct engine_stats *stats = &job->engine->stats;
+
+	stats->timers++;
+	stats->timers_late += clock_mono_ms() - job->due_ms > JOB_LATE_MS;
+	job_on_simple(job, ON_TIMER);
 }
 
 /* Without a public address no callback ever comes: nothing to wait for. */
@@ -239,6 +246,8 @@ job_free(struct job *job)
 	engine_slot_free(job);
 	if (job->dirty)
 		TAILQ_REMOVE(&engine->dirty, job, dirty_entry);
+	if (engine->check_next == job)
+		engine->check_next = TAILQ_NEXT(job, entry);
 	TAILQ_REMOVE(&engine->jobs, job, entry);
 	HASH_DELETE(hh, engine->by_generation, job);
 	job->lane->running--;
@@ -391,6 +400,7 @@ job_perform(struct job *job, enum step_do effect, int64_t delay_ms)
 		end_park(job, delay_ms);
 		break;
 	case DO_WAIT:
+		job->due_ms = clock_mono_ms() + delay_ms;
 		timer_set_ms(&job->timer, delay_ms);
 		break;
 	case DO_POLL:
