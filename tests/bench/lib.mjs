@@ -4,6 +4,7 @@
 // A benchmark never passes or fails by time.  It fails when what it measured
 // was wrong: another body, a refused request, a lost event.
 import { execFile, execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
@@ -62,14 +63,41 @@ export async function alternate(ours, theirs) {
 }
 
 // Requests per second of wrk; any error or status of 400 and more is ours.
+export const wrk = async (url, options) => rate_of(await wrk_run(url, options));
+
+const rate_of = (stdout) => Number(stdout.match(/Requests\/sec: +([\d.]+)/)[1]);
+
 // apart: on the load's processor, see pin().
-export async function wrk(url, { key, connections = 32, script, args = [], apart = false } = {}) {
+async function wrk_run(url, { key, connections = 32, script, args = [], apart = false } = {}, flags = []) {
 	const { stdout } = await run('taskset', ['-c', apart ? processors.load : processors.any,
-		'wrk', '-t1', `-c${connections}`, `-d${seconds}s`,
+		'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, ...flags,
 		...(key ? ['-H', `Authorization: Bearer ${key}`] : []),
 		...(script ? ['-s', script] : []), url, ...(args.length ? ['--', ...args] : [])]);
 	if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${url}\n${stdout}`);
-	return Number(stdout.match(/Requests\/sec: +([\d.]+)/)[1]);
+	return stdout;
+}
+
+// The same with how long the slowest hundredth took, in ms.
+export async function wrk_latency(url, options) {
+	const out = await wrk_run(url, options, ['--latency']);
+	const [, value, unit] = out.match(/99%\s+([\d.]+)(us|ms|s)\b/);
+	return { rate: rate_of(out), p99: value * { us: 0.001, ms: 1, s: 1000 }[unit] };
+}
+
+// What queue_peer.mjs measured, on a fresh database of the server's cluster or
+// on its Redis.
+export async function queue_peer(server, what, name, ...numbers) {
+	let address = server.redis.url.replace('unix://', '');
+	if (name !== 'bullmq') {
+		const database = `peer_${randomUUID().slice(0, 8)}`;
+		const root = await server.pg.connect('postgres');
+		await root.query(`create database ${database} owner reeld`);
+		await root.end();
+		address = `postgres://reeld@/${database}?host=${encodeURIComponent(server.pg.dir)}`;
+	}
+	const { stdout } = await run(process.execPath, [new URL('queue_peer.mjs', import.meta.url).pathname,
+		what, name, address, ...numbers.map(String)]);
+	return JSON.parse(stdout);
 }
 
 const pgbench_path = ['15', '16', '17'].map((v) => `/usr/lib/postgresql/${v}/bin/pgbench`).find(existsSync);

@@ -13,6 +13,8 @@ BENCH_BUILD = build-bench
 bench:
 	@test '$(NODE)' != no && test -d '$(srcdir)/tests/node_modules' || \
 	    { echo 'make bench needs node, and npm ci in tests/' >&2; exit 1; }
+	@cd '$(srcdir)/tests/bench' && { test node_modules -nt package-lock.json || \
+	    npm ci --silent && touch node_modules; }
 	@$(MKDIR_P) '$(BENCH_BUILD)'
 	@cd '$(BENCH_BUILD)' && { test -f Makefile || \
 	    '$(abs_top_srcdir)/configure' CC='$(CC)' CFLAGS='-O2 -g' >/dev/null; }

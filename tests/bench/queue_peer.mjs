@@ -3,8 +3,6 @@
 // ADDRESS [ARGUMENT...], the answer is one line of JSON on stdout.
 //
 //   enqueue NAME URL SECONDS IN_FLIGHT   jobs per second and how long one took
-//   drain NAME URL JOBS SLOTS            queues that many trivial jobs, then
-//                                        the jobs per second of working them off
 //   latency NAME URL JOBS                one at a time on an idle queue, from
 //                                        the call of enqueue to the handler
 //
@@ -88,16 +86,6 @@ const jobs = {
 			}
 		});
 		return { rate: times.length / ((performance.now() - start) / 1000), p99: percentile(times, 99) };
-	},
-	async drain(q) {
-		let left = n;
-		await in_flight(32, async () => { while (left-- > 0) await q.add(); });
-		let done = 0, all;
-		const finished = new Promise((resolve) => { all = resolve; });
-		const start = performance.now();
-		await q.work(m, async () => { if (++done === n) all(); });
-		await finished;
-		return { rate: n / ((performance.now() - start) / 1000) };
 	},
 	async latency(q) {
 		const times = [];

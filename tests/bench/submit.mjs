@@ -1,15 +1,12 @@
 // submit - new generations, 32 in flight: the whole path of an order, durable
-// (fsync on) when the answer leaves, against pgbench with the pool's number
-// of connections calling the same SQL function with the same arguments.
+// (fsync on) when the answer leaves, against the bare enqueue of two job queues
+// on the same PostgreSQL and against pgbench calling the SQL function with
+// the pool's number of connections.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { alternate, report, seconds, wrk } from './lib.mjs';
+import { median, pgbench, queue_peer, report, rounds, seconds, wrk_latency } from './lib.mjs';
 
-const run = promisify(execFile);
-const pgbench = ['15', '16', '17'].map((v) => `/usr/lib/postgresql/${v}/bin/pgbench`).find(existsSync);
 const USERS = 8;
 
 const quote = (v) => (v === null ? 'null' : `'${String(v).replaceAll("'", "''")}'`);
@@ -44,21 +41,29 @@ export default async function submit(server) {
 	}
 	const count = async () => Number((await server.psql('select count(*) as n from generations'))[0].n);
 	const before = await count();
+	const rates = { reeld: [], pgbench: [], 'pg-boss': [], 'graphile-worker': [] }, p99 = { ...rates };
+	for (const name of Object.keys(p99)) p99[name] = [];
 	let wanted = 0;
-	const [ours, theirs] = await alternate(async () => {
-		const rate = await wrk(`${server.url}/api/v1/generations`,
+	for (let i = 0; i < rounds; i++) {
+		const ours = await wrk_latency(`${server.url}/api/v1/generations`,
 			{ script: new URL('submit.lua', import.meta.url).pathname, args: people.map((p) => p.key) });
-		wanted += rate * seconds;
-		return rate;
-	}, async () => {
-		const { stdout } = await run(pgbench, ['-n', '-c', '4', '-j', '1', '-M', 'prepared', '-T', String(seconds),
-			...files, '-h', server.pg.dir, '-U', 'reeld', server.database]);
-		const rate = Number(stdout.match(/tps = ([\d.]+)/)[1]);
-		wanted += rate * seconds;
-		return rate;
-	});
+		rates.reeld.push(ours.rate);
+		p99.reeld.push(ours.p99);
+		wanted += ours.rate * seconds;
+		for (const name of ['pg-boss', 'graphile-worker']) {
+			const r = await queue_peer(server, 'enqueue', name, seconds, 32);
+			rates[name].push(r.rate);
+			p99[name].push(r.p99);
+		}
+		rates.pgbench.push(await pgbench(server, 4, files));
+		wanted += rates.pgbench.at(-1) * seconds;
+	}
 	// Every answer was a row.
 	assert.ok(await count() - before > wanted * 0.9, 'generations are missing');
 	assert.deepEqual(await server.books(), {});
-	report('submit', ours, 'req/s', theirs, 'pgbench');
+	for (const peer of ['pg-boss', 'graphile-worker', 'pgbench']) {
+		report('submit', median(rates.reeld), 'req/s', median(rates[peer]), peer,
+			peer === 'pg-boss' ? { want: 1.2 } : undefined);
+		if (p99[peer].length > 0) report('submit-p99', median(p99.reeld), 'ms', median(p99[peer]), peer);
+	}
 }
