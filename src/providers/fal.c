@@ -1,17 +1,26 @@
 /*
- * fal.c - fal.ai's queue API: submit, poll, then a result document.  A
- * request's address holds only owner/app of the endpoint; the addresses that
- * fal names in its reply are preferred, after their host was checked.
+ * fal.c - fal.ai's queue API.  fal_hook.c reads its webhooks.
+ *
+ *	base	    https://queue.fal.run
+ *	headers	    Authorization: Key id:secret (not Bearer)
+ *	submit	    POST /{endpoint}, the model's fields at top level;
+ *		    ?fal_webhook= where we have a public address
+ *	addresses   only owner/app of the endpoint; those that the reply
+ *		    names are preferred, after their host was checked
+ *	images	    URL or data URI
+ *	poll	    GET status_url: IN_QUEUE with a position, IN_PROGRESS,
+ *		    COMPLETED, which is finished and not yet success
+ *	result	    GET response_url: video.url, public; errors show here
+ *	cancel	    PUT cancel_url: a promise at most
+ *	cost	    x-fal-billable-units of the result
+ *	uncertain   the callback brings the id: class C
  */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "providers/internal.h"
-#include "reeld/id.h"
 #include "reeld/mem.h"
 #include "reeld/spec.h"
-#include "reeld/webhook.h"
 
 /* --- addresses --------------------------------------------------------------
  */
@@ -419,64 +428,6 @@ fal_cancelled(const struct provider_job *job, const struct fetch_reply *reply,
 	json_free(&body);
 }
 
-/* --- webhook
- * ------------------------------------------------------------------ */
-
-static bool
-fal_verify(const struct provider_hook *hook, const struct json_object *keys,
-    struct err *err)
-{
-	const char *id = hook->header("X-Fal-Webhook-Request-Id", hook->arg);
-	const char *user = hook->header("X-Fal-Webhook-User-Id", hook->arg);
-	const char *time = hook->header("X-Fal-Webhook-Timestamp", hook->arg);
-	const char *hex = hook->header("X-Fal-Webhook-Signature", hook->arg);
-	uint8_t signature[64];
-	char digest[65], *message;
-	int64_t at;
-	bool ok;
-
-	if (id == NULL || user == NULL || time == NULL || hex == NULL ||
-	    strlen(hex) != 128 || !hex_decode(signature, sizeof signature, hex))
-		return err_set_name(err, ERR_UNAUTHORIZED, "unsigned",
-		    "The message is not signed by fal.ai");
-	if (!str_to_i64(time, 0, INT64_C(1) << 40, &at) ||
-	    llabs(hook->now_ms / 1000 - at) > WEBHOOK_TOLERANCE_S)
-		return err_set_name(err, ERR_UNAUTHORIZED, "stale_signature",
-		    "The message's time is too far from now");
-	sha256_hex(hook->body, hook->len, digest);
-	message = xasprintf("%s\n%s\n%s\n%s", id, user, time, digest);
-	ok = webhook_verify_ed25519(
-	    keys, signature, sizeof signature, message, strlen(message), err);
-	free(message);
-	return ok;
-}
-
-static bool
-fal_hook(const struct provider_job *job, struct json_object *body,
-    struct provider_verdict *out, struct err *err)
-{
-	const char *id = json_text_at(body, "request_id");
-
-	if (id == NULL || id[0] == '\0' || json_text_at(body, "status") == NULL)
-		return err_set_name(err, ERR_BAD_INPUT, "bad_webhook",
-		    "This is not a message of fal.ai");
-	if (job->provider_id != NULL && strcmp(job->provider_id, id) != 0)
-		return err_set_name(err, ERR_CONFLICT, "other_request",
-		    "The message is about another request");
-	verdict_status(out, json_text_at(body, "status"), NULL, 0);
-	if (str_eq(out->status, "OK")) {
-		out->result = json_copy(json_obj_at(body, "payload"));
-		if (out->result == NULL)
-			out->result = json_new();
-	}
-	/* The id is news when the answer to the submit was lost; what came
-	 * of it is asked for over our own connection. */
-	verdict_set_text(&out->provider_id, id);
-	out->state = PROVIDER_UNKNOWN;
-	out->next = PROVIDER_STEP_POLL;
-	return true;
-}
-
 const struct provider provider_fal = {
     .name = "fal",
     .title = "fal.ai",
@@ -495,7 +446,7 @@ const struct provider provider_fal = {
     .cancel = fal_cancel,
     .cancelled = fal_cancelled,
     .keys_url = "https://rest.fal.ai/.well-known/jwks.json",
-    .verify = fal_verify,
-    .hook = fal_hook,
+    .verify = fal_hook_verify,
+    .hook = fal_hook_read,
     .check = &(const struct provider_check){.endpoint = "fal-ai/any"},
 };

@@ -135,6 +135,12 @@ jwt_hs256(const char *issuer, const char *secret, int64_t exp_s, int64_t nbf_s);
 /* Google's "32s" and "1.5s", rounded up, at most 600; 0 for anything else. */
 int duration_text_s(const char *text);
 
+/* fal_hook.c */
+bool fal_hook_verify(const struct provider_hook *hook,
+    const struct json_object *keys, struct err *err);
+bool fal_hook_read(const struct provider_job *job, struct json_object *body,
+    struct provider_verdict *out, struct err *err);
+
 /* table.c: ends with NULL. */
 extern const struct provider *const provider_registry[];
 #define PROVIDER_DECLARE(name, key_env) \

@@ -1,6 +1,7 @@
 # providers: one file per vendor; builds requests, reads replies, no I/O.
 libreeld_a_SOURCES += src/providers/registry.c src/providers/table.c src/providers/common.c \
-	src/providers/mapping.c src/providers/encode.c src/providers/fal.c src/providers/worker.c \
+	src/providers/mapping.c src/providers/encode.c src/providers/fal.c \
+	src/providers/fal_hook.c src/providers/worker.c \
 	src/providers/manual.c src/providers/webhook.c \
 	src/providers/check.c src/providers/chat.c src/providers/limits.c \
 	src/providers/internal.h include/reeld/provider.h include/reeld/chat.h \

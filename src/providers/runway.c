@@ -297,7 +297,6 @@ runway_submitted(const struct provider_job *job,
 	struct json_object *body;
 	const char *id;
 
-	(void)job;
 	if (reply->status < 200 || reply->status > 299) {
 		read_error(PROVIDER_STEP_SUBMIT, reply, out);
 		return;
@@ -454,8 +453,7 @@ runway_polled(const struct provider_job *job, const struct fetch_reply *reply,
 	json_free(&body);
 }
 
-/* --- cancel -----------------------------------------------------------------
- */
+/* --- cancel --- */
 
 static bool
 runway_cancel(
@@ -468,7 +466,6 @@ static void
 runway_cancelled(const struct provider_job *job,
     const struct fetch_reply *reply, struct provider_verdict *out)
 {
-	(void)job;
 	if (reply->status >= 200 && reply->status <= 299) {
 		verdict_cancelled(out);
 		return;
