@@ -70,7 +70,10 @@ enum {
 	AUTH_LIMIT_NONE = HTTP_FLAG_USER << 3,
 	AUTH_LIMIT_SUBMIT = HTTP_FLAG_USER << 4,
 	AUTH_LIMIT_UPLOAD = HTTP_FLAG_USER << 5,
-	AUTH_LIMIT_LOGIN = HTTP_FLAG_USER << 6
+	AUTH_LIMIT_LOGIN = HTTP_FLAG_USER << 6,
+	/* Callbacks with a token that only the handler can judge: counted by
+	 * address; a caller whose credential is known is not counted. */
+	AUTH_LIMIT_HOOK = HTTP_FLAG_USER << 7
 };
 
 enum identity_kind {
@@ -106,6 +109,7 @@ struct auth_opts {
 	int64_t submit_per_minute, submit_burst;
 	int64_t read_per_second, read_burst;
 	int64_t upload_per_hour;
+	int64_t hooks_per_minute, hooks_burst; /* of one address */
 };
 
 /* Copies opts; the modules in it outlive auth. */

@@ -98,6 +98,7 @@ struct conf {
 		int64_t submit_per_minute, submit_burst;
 		int64_t read_per_second, read_burst;
 		int64_t upload_per_hour;
+		int64_t hooks_per_minute, hooks_burst;
 	} limits;
 	struct {
 		const char *base_url, *model; /* "" = no prompt enhancement */

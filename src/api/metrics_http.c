@@ -55,6 +55,7 @@ void
 metrics_http(struct buf *out, const struct app *app)
 {
 	struct http_stats stats;
+	struct auth_stats auth;
 	char labels[200], more[256];
 
 	http_server_stats(app->http, &stats);
@@ -87,6 +88,9 @@ metrics_http(struct buf *out, const struct app *app)
 	    "Connections accepted.", (double)stats.accepted);
 	metric_one(out, "reeld_http_guard_refused_total", "counter",
 	    "Requests with bad framing.", (double)stats.guard_refused);
+	auth_stats(app->auth, &auth);
+	metric_one(out, "reeld_http_limited_total", "counter",
+	    "Requests that came too often.", (double)auth.limited);
 	metric_one(out, "reeld_http_clients_gone_total", "counter",
 	    "Clients that left before their reply.", (double)stats.gone);
 	metric_one(out, "reeld_http_body_received_bytes_total", "counter",

@@ -107,12 +107,13 @@ static const struct http_route routes[] = {
     {HTTP_PUT, WORKER_JOB "/upload", api_worker_upload, WORKER,
 	.body = HTTP_BODY_FILE, .max_body = (size_t)1 << 30},
     {HTTP_GET, WORKER_JOB "/input/{which}", api_worker_input, WORKER},
-    {HTTP_POST, "/functions/v1/job-callback", api_worker_callback, WORKER,
-	.body = JSON},
+    {HTTP_POST, "/functions/v1/job-callback", api_worker_callback,
+	USER("worker"), .body = JSON,
+	.flags = AUTH_JOB_TOKEN | AUTH_LIMIT_HOOK},
 
     /* providers call back: the token in the path is the credential */
     {HTTP_POST, "/hooks/{provider}/{attempt}/{token}", api_hooks, ANYONE,
-	.body = HTTP_BODY_RAW, .max_body = ONE_MIB, .flags = AUTH_LIMIT_NONE},
+	.body = HTTP_BODY_RAW, .max_body = ONE_MIB, .flags = AUTH_LIMIT_HOOK},
 
     /* operators */
     {HTTP_GET, ADMIN_API "/overview", api_admin_overview, OPERATOR},

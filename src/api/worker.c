@@ -31,23 +31,34 @@ worker_may(struct http_call *call)
 }
 
 bool
-worker_token_ok(const struct http_call *call)
+worker_token_is(const struct http_call *call, const struct id *attempt)
 {
 	const struct app *app = api_app(call);
 	const char *token = http_header(call, "X-Job-Token");
-	const char *attempt = http_arg(call, "attempt");
-	struct id id;
 	uint8_t mac[32];
 	char text[48];
 	size_t len;
 
-	if (token == NULL || attempt == NULL)
+	if (token == NULL)
 		return true;
-	if (!id_parse(attempt, &id))
-		return false;
-	hmac_sha256(app->secret, app->secret_len, id.text, ID_LEN, mac);
+	hmac_sha256(app->secret, app->secret_len, attempt->text, ID_LEN, mac);
 	len = b64url_encode(text, mac, sizeof mac);
 	return secret_eq(text, len, token, strlen(token));
+}
+
+bool
+worker_token_ok(const struct http_call *call)
+{
+	const char *token = http_header(call, "X-Job-Token");
+	const char *attempt = http_arg(call, "attempt");
+	uint8_t hash[32];
+	struct id id;
+
+	if (token == NULL)
+		return true;
+	if (attempt == NULL) /* named in the body */
+		return token_hash(token, hash);
+	return id_parse(attempt, &id) && worker_token_is(call, &id);
 }
 
 bool

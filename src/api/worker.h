@@ -18,8 +18,11 @@ worker_call_read(struct http_call *call, struct worker_call *out) REELD_MUST;
 bool worker_token_read(struct http_call *call, char out[67]) REELD_MUST;
 
 /* For the gate, before any body is taken: a job token that is there must be
- * the one of the attempt in the path. */
+ * the one of the attempt in the path; where none is in the path, have a
+ * token's form. */
 bool worker_token_ok(const struct http_call *call);
+/* A job token that is there is that attempt's; costs no statement. */
+bool worker_token_is(const struct http_call *call, const struct id *attempt);
 
 /* Outcomes that are refusals: gone, ended, bad_token, ...; ends the act. */
 void worker_refuse(struct act *act, const char *outcome);

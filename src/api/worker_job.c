@@ -287,7 +287,10 @@ api_worker_callback(struct http_call *call)
 		return;
 	}
 	hash = token[0] != '\0' ? token : NULL;
-	if (strcmp(in.status, "completed") == 0)
+	if (!worker_token_is(call, &in.job))
+		api_refuse(call, ERR_UNAUTHORIZED, "bad_token",
+		    "This is not the token of the job.");
+	else if (strcmp(in.status, "completed") == 0)
 		complete(act_new(call, NULL, NULL), in.job.text, NULL, hash,
 		    in.result);
 	else if (strcmp(in.status, "failed") == 0)

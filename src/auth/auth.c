@@ -95,6 +95,8 @@ auth_settings(struct auth *self, const struct auth_opts *opts)
 	    "submit", opts->submit_per_minute, 60, opts->submit_burst);
 	self->rates[LIMIT_UPLOAD] = limit_rate_of("upload",
 	    opts->upload_per_hour, 3600, (opts->upload_per_hour + 3) / 4);
+	self->rates[LIMIT_HOOK] = limit_rate_of(
+	    "hooks", opts->hooks_per_minute, 60, opts->hooks_burst);
 	self->rates[LIMIT_LOGIN] = limit_rate_of("login", LOGINS, 60, LOGINS);
 	self->rates[LIMIT_WRONG] = limit_rate_of("wrong", WRONG, 60, WRONG);
 }

@@ -49,6 +49,8 @@ class_of(unsigned flags)
 		return LIMIT_UPLOAD;
 	if (flags & AUTH_LIMIT_LOGIN)
 		return LIMIT_LOGIN;
+	if (flags & AUTH_LIMIT_HOOK)
+		return LIMIT_HOOK;
 	return LIMIT_READ;
 }
 
@@ -94,7 +96,7 @@ often_ok(struct auth *auth, struct http_call *call, const struct identity *who,
 	enum limit_class class = class_of(flags);
 	char ip[64];
 
-	if (flags & AUTH_LIMIT_NONE)
+	if ((flags & AUTH_LIMIT_NONE) || (who != NULL && class == LIMIT_HOOK))
 		return true;
 	if (who != NULL && class != LIMIT_LOGIN) {
 		if (who->rate_per_minute > 0) {
@@ -305,6 +307,16 @@ by_bearer(struct auth *auth, struct http_call *call, const char *header)
 	return known_or_ask(auth, call, &what, false);
 }
 
+/* The handler judges the token; how often one may try is judged here. */
+static enum http_gate
+by_job_token(struct auth *auth, struct http_call *call)
+{
+	struct err err;
+
+	return often_ok(auth, call, NULL, &err) ? GATE_PASS
+						: refuse(auth, call, &err);
+}
+
 enum http_gate
 auth_gate(struct auth *auth, struct http_call *call)
 {
@@ -319,7 +331,7 @@ auth_gate(struct auth *auth, struct http_call *call)
 		return by_bearer(auth, call, text);
 	if ((route->flags & AUTH_JOB_TOKEN) &&
 	    http_header(call, "X-Job-Token") != NULL)
-		return GATE_PASS;
+		return by_job_token(auth, call);
 	text = (route->flags & AUTH_TICKET) ? http_query(call, "ticket") : NULL;
 	if (text != NULL)
 		return by_ticket(auth, call, text);

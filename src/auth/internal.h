@@ -104,6 +104,7 @@ enum limit_class {
 	LIMIT_SUBMIT,
 	LIMIT_UPLOAD,
 	LIMIT_LOGIN,
+	LIMIT_HOOK,
 	LIMIT_WRONG, /* credentials that nobody has */
 	LIMIT_CLASSES
 };

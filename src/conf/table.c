@@ -116,6 +116,11 @@ const struct setting conf_settings[] = {
 	NULL, NULL, "... of which this many at once."},
     {"limits.upload_per_hour", SET_INT, AT(limits.upload_per_hour), "120", 1,
 	1000000, NULL, NULL, "Uploads of one user per hour."},
+    {"limits.hooks_per_minute", SET_INT, AT(limits.hooks_per_minute), "1200", 1,
+	1000000, NULL, NULL,
+	"Callbacks (webhooks, workers' older one) of one address per minute."},
+    {"limits.hooks_burst", SET_INT, AT(limits.hooks_burst), "600", 1, 1000000,
+	NULL, NULL, "... of which this many at once."},
     {"enhance.base_url", SET_TEXT, AT(enhance.base_url), "", 0, 0, NULL, NULL,
 	"Prompt enhancement: an OpenAI-shaped chat API, such as "
 	"https://api.example/v1; empty: none."},

@@ -230,6 +230,8 @@ auth_opts_of(const struct server *self)
 	    .read_per_second = conf->limits.read_per_second,
 	    .read_burst = conf->limits.read_burst,
 	    .upload_per_hour = conf->limits.upload_per_hour,
+	    .hooks_per_minute = conf->limits.hooks_per_minute,
+	    .hooks_burst = conf->limits.hooks_burst,
 	};
 }
 

@@ -304,6 +304,8 @@ export async function reeld({ env = {}, args = [], own_pg = false, seed } = {}) 
 		REELD_LIMITS_READ_PER_SECOND: '1000000',
 		REELD_LIMITS_READ_BURST: '1000000',
 		REELD_LIMITS_UPLOAD_PER_HOUR: '1000000',
+		REELD_LIMITS_HOOKS_PER_MINUTE: '1000000',
+		REELD_LIMITS_HOOKS_BURST: '1000000',
 		...env,
 	};
 	if (seed) await seed(r);

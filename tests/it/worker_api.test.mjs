@@ -153,6 +153,46 @@ test('provider hooks: a token that is wrong says nothing', async () => {
 	assert.equal((await hook(`fal/${randomUUID()}/token`, 'no json')).status, 401);
 });
 
+test('callbacks: noise asks no database, and an address has its limit', async () => {
+	const twin = await r.twin({ env: { REELD_LIMITS_HOOKS_PER_MINUTE: '1', REELD_LIMITS_HOOKS_BURST: '6',
+		REELD_HTTP_TRUSTED_PROXIES: '127.0.0.1/32' } });
+	const from = (ip, path, more = {}) => twin.call('POST', path, { json: {}, ...more,
+		headers: { 'x-forwarded-for': ip, ...more.headers } });
+	const asked = async (query) => Number((await twin.call('GET', '/metrics')).body
+		.match(new RegExp(`^reeld_db_query_duration_seconds_count\\{query="${query}"\\} (\\d+)`, 'm'))?.[1] ?? 0);
+	const good = randomBytes(32).toString('base64url');
+	// replicate signs only where a secret is set: the token is all there is.
+	const hook = (attempt, token) => from('203.0.113.1', `/hooks/replicate/${attempt}/${token}`);
+	assert.equal((await hook('nonsense', good)).status, 404);
+	for (const token of ['x', 'A'.repeat(42), 'A'.repeat(42) + '!', 'A'.repeat(44)]) {
+		assert.equal((await hook(randomUUID(), token)).status, 401, token);
+	}
+	assert.equal(await asked('job_by_attempt'), 0);
+	assert.equal((await hook(randomUUID(), good)).status, 404);
+	assert.equal(await asked('job_by_attempt'), 1, 'a whole one does ask');
+	const over = await hook(randomUUID(), good);
+	assert.equal(over.status, 429);
+	assert.equal(over.body.code, 'rate_limited');
+	assert.ok(Number(over.headers.get('retry-after')) >= 1);
+	assert.equal(await asked('job_by_attempt'), 1);
+	// The older callback, from another address.
+	const say = (headers) => from('203.0.113.2', '/functions/v1/job-callback',
+		{ json: { jobId: randomUUID(), status: 'processing' }, headers });
+	for (const token of ['x', good, good, good, good, good]) {
+		assert.equal((await say({ 'x-job-token': token })).status, 401);
+	}
+	assert.equal(await asked('worker_job_start'), 0, 'a forged token asks nothing');
+	let last;
+	for (let i = 0; i < 2; i++) last = await say({ 'x-job-token': good });
+	assert.equal(last.status, 429);
+	assert.match((await twin.call('GET', '/metrics')).body, /^reeld_http_limited_total [2-9]/m);
+	// An operator's key is known before anything is asked: not counted.
+	for (let i = 0; i < 8; i++) {
+		assert.equal((await from('203.0.113.2', '/functions/v1/job-callback', { key, json: { jobId: randomUUID(), status: 'processing' } })).status, 404);
+	}
+	await twin.stop();
+});
+
 test('probes and metrics', async () => {
 	for (const path of ['/livez', '/readyz', '/healthz']) assert.equal((await r.fetch(path)).status, 200);
 	const ready = await r.call('GET', '/readyz?verbose');
