@@ -147,6 +147,10 @@ bool auth_is_admin_email(const struct auth *auth, const char *email);
 void auth_ip_hash(
     const struct auth *auth, const struct http_call *call, char out[67]);
 
+/* Whom the caller's address stands for where addresses are counted: IPv4 as
+ * it is, IPv6 as its /64. */
+void auth_ip_key(const struct http_call *call, char *out, size_t size);
+
 struct auth_stats {
 	int identities, lookups_running, tickets;
 	uint64_t hits, misses, lookups, refused, forged, limited;

@@ -101,6 +101,9 @@ struct conf {
 		int64_t hooks_per_minute, hooks_burst;
 	} limits;
 	struct {
+		int64_t max_per_user, max_per_ip; /* 0 = no limit */
+	} live;
+	struct {
 		const char *base_url, *model; /* "" = no prompt enhancement */
 		const char *key;	      /* "" = the server needs none */
 		const char *system_prompt;    /* "" = our own */

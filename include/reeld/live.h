@@ -81,8 +81,11 @@ bool live_deliver(struct live *live, const struct live_event *event);
 struct live_client {
 	char user[ID_LEN + 1];	  /* "": anonymous */
 	char session[ID_LEN + 1]; /* login session or API key, for revocation */
-	int role;		  /* auth's role, for authorize */
-	bool no_origin_ok;	  /* came with an API key */
+	/* Whom an anonymous one counts for: address or network, not the port;
+	 * "": for nobody. */
+	char address[64];
+	int role;	   /* auth's role, for authorize */
+	bool no_origin_ok; /* came with an API key */
 };
 
 /* Snapshot work in flight: the hook's own struct. */
@@ -125,6 +128,10 @@ struct live *live_new(struct loop *loop, struct redis *redis, struct ws *ws,
     const char *instance);
 void live_hooks_set(struct live *live, const struct live_hooks *hooks);
 void live_free(struct live *live);
+/* Listeners, WebSockets and event streams together, that one user may have
+ * open, and one address of anonymous ones; one more is refused with 429.  0: no
+ * limit.  20 and 50 until this is called; those that are open stay. */
+void live_limits_set(struct live *live, int64_t per_user, int64_t per_ip);
 
 /* ---- listeners ---- */
 
@@ -186,6 +193,7 @@ struct live_stats {
 	int objects, bodies;
 	uint64_t published, delivered, remote, not_newer, bad_remote;
 	uint64_t status_hits, status_misses;
+	uint64_t refused_user, refused_address; /* one listener too many */
 };
 void live_stats(const struct live *live, struct live_stats *out);
 

@@ -101,7 +101,6 @@ void ws_outbox_fini(struct ws_outbox *box); /* empty again; safe twice */
 
 struct ws_opts {
 	int max_sessions; /* 0: 10000 */
-	int max_per_user; /* 0: 20 */
 	int ping_ms;	  /* 0: 25000; after so much silence a ping */
 	int hang_up_ms;	  /* 0: 60000; after so much silence the end */
 	int slow_ms;	  /* 0: 15000; how long a session may be behind */
@@ -127,9 +126,7 @@ struct ws_hooks {
 
 /* Who connects: decided by the caller. */
 struct ws_client {
-	const char *user_key; /* whom the per-user limit counts; "" or NULL:
-				 no limit.  Copied, at most 47 bytes */
-	bool no_origin_ok;    /* an API key was given: not a browser */
+	bool no_origin_ok; /* an API key was given: not a browser */
 };
 
 struct ws *ws_new(struct loop *loop, const struct ws_opts *opts);

@@ -223,6 +223,7 @@ client_of(const struct http_call *call)
 
 	str_copy(client.user, sizeof client.user, me->user);
 	str_copy(client.session, sizeof client.session, me->session);
+	auth_ip_key(call, client.address, sizeof client.address);
 	return client;
 }
 

@@ -83,6 +83,12 @@ metrics_live(struct buf *out, const struct app *app)
 	metric_int(out, "reeld_ws_dropped_total", "reason=\"silent\"",
 	    (int64_t)ws.closed_silent);
 	gauge(out, "reeld_sse_connections", "Open event streams.", live.sse);
+	metric_head(out, "reeld_live_refused_total", "counter",
+	    "WebSockets and event streams over the limit.");
+	metric_int(out, "reeld_live_refused_total", "by=\"user\"",
+	    (int64_t)live.refused_user);
+	metric_int(out, "reeld_live_refused_total", "by=\"address\"",
+	    (int64_t)live.refused_address);
 	gauge(
 	    out, "reeld_long_polls", "Status requests that wait.", live.waits);
 	counter(out, "reeld_events_published_total", "Events of this instance.",

@@ -213,3 +213,9 @@ auth_ip_hash(
 	hmac_sha256(auth->ip_key, sizeof auth->ip_key, ip, strlen(ip), sum);
 	hash_to_bytea(sum, out);
 }
+
+void
+auth_ip_key(const struct http_call *call, char *out, size_t size)
+{
+	limit_ip_key(http_client_ip(call), out, size);
+}

@@ -121,6 +121,14 @@ const struct setting conf_settings[] = {
 	"Callbacks (webhooks, workers' older one) of one address per minute."},
     {"limits.hooks_burst", SET_INT, AT(limits.hooks_burst), "600", 1, 1000000,
 	NULL, NULL, "... of which this many at once."},
+    {"live.max_per_user", SET_INT, AT(live.max_per_user), "20", 0, 1000000,
+	NULL, NULL,
+	"WebSockets and event streams that one user may have open; 0: no "
+	"limit."},
+    {"live.max_per_ip", SET_INT, AT(live.max_per_ip), "50", 0, 1000000, NULL,
+	NULL,
+	"The same for one address of people who are not signed in; behind a "
+	"proxy it counts whom http.trusted_proxies lets it name."},
     {"enhance.base_url", SET_TEXT, AT(enhance.base_url), "", 0, 0, NULL, NULL,
 	"Prompt enhancement: an OpenAI-shaped chat API, such as "
 	"https://api.example/v1; empty: none."},

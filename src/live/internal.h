@@ -14,8 +14,10 @@
 #define LIVE_STATUS_MAX_AGE_MS 10000
 #define LIVE_STATUS_MAX_BYTES 2048
 #define LIVE_OBJECT_MAX 80
-#define LIVE_SSE_PER_USER 20
+#define LIVE_MAX_PER_USER 20
+#define LIVE_MAX_PER_IP 50
 
+struct crowd;
 struct listener;
 
 struct topic {
@@ -41,6 +43,7 @@ struct sub {
 struct listener {
 	struct live *live;
 	struct live_client client;
+	struct crowd *crowd; /* NULL: not counted */
 	TAILQ_ENTRY(listener) all;
 	LIST_HEAD(, sub) subs;
 	int n_subs;
@@ -99,6 +102,8 @@ struct live {
 	struct live_hooks hooks;
 	struct topic *topics;
 	TAILQ_HEAD(, listener) listeners;
+	struct crowd *crowds;
+	int max_per_user, max_per_ip; /* 0: no limit */
 	struct waited *waited;
 	struct objects objects;
 	uint64_t last_event;
@@ -144,6 +149,12 @@ void listener_send_text(struct listener *self, const char *text, size_t len);
 void listener_error(struct listener *self, const struct err *err,
     const char *topic, const char *id);
 void listener_end(struct listener *self, int code, const char *reason);
+
+/* crowd.c: listener_new() joins, listener_free() leaves. */
+bool crowd_has_room(struct live *live, const struct live_client *client,
+    struct err *err) REELD_MUST;
+void crowd_join(struct listener *self);
+void crowd_leave(struct listener *self);
 
 /* sse.c */
 void sse_send(struct listener *self, struct ws_frame *frame);

@@ -17,6 +17,7 @@ listener_new(struct live *live, const struct live_client *client)
 	self->client = *client;
 	LIST_INIT(&self->subs);
 	TAILQ_INSERT_TAIL(&live->listeners, self, all);
+	crowd_join(self);
 	return self;
 }
 
@@ -26,6 +27,7 @@ listener_free(struct listener *self)
 	if (self == NULL)
 		return;
 	subs_fini(self);
+	crowd_leave(self);
 	TAILQ_REMOVE(&self->live->listeners, self, all);
 	ws_outbox_fini(&self->outbox);
 	free(self);

@@ -109,6 +109,8 @@ live_new(
 	str_copy(self->instance, sizeof self->instance, instance);
 	random_bytes(self->hash_key, sizeof self->hash_key);
 	TAILQ_INIT(&self->listeners);
+	self->max_per_user = LIVE_MAX_PER_USER;
+	self->max_per_ip = LIVE_MAX_PER_IP;
 	objects_init(&self->objects, LIVE_MAX_OBJECTS);
 	timer_init(&self->refresh, loop, "live refresh", on_refresh, self);
 	timer_init(&self->beat, loop, "live beat", on_beat, self);
@@ -121,6 +123,13 @@ void
 live_hooks_set(struct live *live, const struct live_hooks *hooks)
 {
 	live->hooks = *hooks;
+}
+
+void
+live_limits_set(struct live *live, int64_t per_user, int64_t per_ip)
+{
+	live->max_per_user = (int)per_user;
+	live->max_per_ip = (int)per_ip;
 }
 
 static void

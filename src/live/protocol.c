@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "live/internal.h"
+#include "reeld/http.h"
 #include "reeld/json.h"
 #include "reeld/log.h"
 
@@ -161,11 +162,15 @@ void
 live_ws_accept(
     struct live *live, struct http_call *call, const struct live_client *client)
 {
-	struct listener *self = listener_new(live, client);
-	/* `client` may die with the call. */
-	struct ws_client who = {.user_key = self->client.user,
-	    .no_origin_ok = self->client.no_origin_ok};
+	struct ws_client who = {.no_origin_ok = client->no_origin_ok};
+	struct listener *self;
+	struct err err;
 
+	if (!crowd_has_room(live, client, &err)) {
+		http_reply_err(call, &err);
+		return;
+	}
+	self = listener_new(live, client);
 	if (ws_accept(live->ws, call, &who, &live_ws_hooks, self))
 		live->stats.ws++;
 	else

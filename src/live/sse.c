@@ -126,17 +126,6 @@ sse_end(struct listener *self, const char *reason)
 	http_stream_close(call);
 }
 
-static int
-streams_of(const struct live *live, const char *user)
-{
-	struct listener *other;
-	int n = 0;
-
-	TAILQ_FOREACH (other, &live->listeners, all)
-		n += other->call != NULL && str_eq(other->client.user, user);
-	return n;
-}
-
 /* Parses the comma-separated topics; false with err set. */
 static size_t
 topics_read(const struct live_client *client, const char *list,
@@ -175,10 +164,8 @@ may_open(struct live *live, const struct live_client *client,
 
 	if (live->draining)
 		return err_set(err, ERR_UNAVAILABLE, "Restarting.");
-	if (client->user[0] != '\0' &&
-	    streams_of(live, client->user) >= LIVE_SSE_PER_USER)
-		return err_set_name(err, ERR_LIMIT, "too_many_streams",
-		    "At most %d event streams per user.", LIVE_SSE_PER_USER);
+	if (!crowd_has_room(live, client, err))
+		return false;
 	for (size_t i = 0; hooks->authorize != NULL && i < n; i++)
 		if (!hooks->authorize(hooks->app, client, &topics[i], err))
 			return false;

@@ -278,6 +278,8 @@ start_rest(struct server *self)
 	app->ws = ws_new(self->loop, &ws);
 	app->live =
 	    live_new(self->loop, app->redis, app->ws, self->process.text);
+	live_limits_set(
+	    app->live, conf->live.max_per_user, conf->live.max_per_ip);
 	app->catalogue = catalogue_new(self->loop, &catalogue);
 	auth = auth_opts_of(self);
 	app->auth = auth_new(self->loop, &auth);
@@ -355,6 +357,8 @@ server_reload(struct server *self, const struct conf_flag *flags, int n_flags)
 		log_set_level(level);
 	auth = auth_opts_of(self);
 	auth_settings(self->app.auth, &auth);
+	live_limits_set(
+	    self->app.live, fresh->live.max_per_user, fresh->live.max_per_ip);
 	catalogue_settings_changed(self->app.catalogue);
 	log_info("msg=\"settings reloaded; addresses, pools and storage keep "
 		 "theirs until a restart\"");

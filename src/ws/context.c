@@ -99,7 +99,6 @@ ws_new(struct loop *loop, const struct ws_opts *opts)
 	if (opts != NULL)
 		*o = *opts;
 	o->max_sessions = o->max_sessions > 0 ? o->max_sessions : 10000;
-	o->max_per_user = o->max_per_user > 0 ? o->max_per_user : 20;
 	o->ping_ms = o->ping_ms > 0 ? o->ping_ms : 25000;
 	o->hang_up_ms = o->hang_up_ms > 0 ? o->hang_up_ms : 60000;
 	o->slow_ms = o->slow_ms > 0 ? o->slow_ms : 15000;
@@ -145,54 +144,15 @@ ws_free(struct ws *ws)
 }
 
 bool
-ws_has_room(struct ws *ws, const char *user_key, struct err *err)
+ws_has_room(struct ws *ws, struct err *err)
 {
-	struct ws_user *counted = NULL;
-
 	if (ws->draining || ws->stats.sessions >= ws->opts.max_sessions) {
 		err_set_name(err, ERR_UNAVAILABLE, "too_many_sockets",
 		    "No room for another live connection.");
 		err->retry_after_s = 5;
 		return false;
 	}
-	HASH_FIND_STR(ws->users, user_key, counted);
-	if (counted != NULL && counted->count >= ws->opts.max_per_user) {
-		err_set_name(err, ERR_LIMIT, "too_many_sockets",
-		    "At most %d live connections per user.",
-		    ws->opts.max_per_user);
-		err->retry_after_s = 30;
-		return false;
-	}
 	return true;
-}
-
-static void
-user_count(struct ws_session *self, const char *user_key)
-{
-	struct ws *ws = self->ws;
-
-	if (user_key[0] == '\0')
-		return;
-	HASH_FIND_STR(ws->users, user_key, self->counted);
-	if (self->counted == NULL) {
-		self->counted = xcalloc(1, sizeof *self->counted);
-		str_copy(
-		    self->counted->key, sizeof self->counted->key, user_key);
-		HASH_ADD_STR(ws->users, key, self->counted);
-	}
-	self->counted->count++;
-}
-
-static void
-user_uncount(struct ws_session *self)
-{
-	struct ws_user *counted = self->counted;
-
-	self->counted = NULL;
-	if (counted == NULL || --counted->count > 0)
-		return;
-	HASH_DEL(self->ws->users, counted);
-	free(counted);
 }
 
 /* The session is over: lws has closed the descriptor, or never had it. */
@@ -211,7 +171,6 @@ session_gone(struct ws_session *self)
 		TAILQ_REMOVE(&ws->dirty, self, dirty);
 	if (self->slot != UINT8_MAX)
 		TAILQ_REMOVE(&ws->wheel[self->slot], self, wheel);
-	user_uncount(self);
 	ws_outbox_fini(&self->outbox);
 	ws->stats.sessions--;
 	if (self->behind)
@@ -253,12 +212,11 @@ tune_socket(int fd)
 
 bool
 ws_adopt(struct ws *ws, int fd, const char *key, bool with_protocol,
-    const char *user_key, const struct ws_hooks *hooks, void *user,
-    struct err *err)
+    const struct ws_hooks *hooks, void *user, struct err *err)
 {
 	struct ws_session *self;
 
-	if (!ws_has_room(ws, user_key, err))
+	if (!ws_has_room(ws, err))
 		return false;
 	self = xcalloc(1, sizeof *self);
 	self->ws = ws;
@@ -277,7 +235,6 @@ ws_adopt(struct ws *ws, int fd, const char *key, bool with_protocol,
 	    key,
 	    with_protocol ? "Sec-WebSocket-Protocol: " WS_PROTOCOL "\r\n" : "");
 	tune_socket(fd);
-	user_count(self, user_key);
 	TAILQ_INSERT_TAIL(&ws->all, self, all);
 	ws->stats.sessions++;
 	ws->stats.opened++;

@@ -104,7 +104,6 @@ ws_accept(struct ws *ws, struct http_call *call, const struct ws_client *client,
 	    http_header(call, "Sec-WebSocket-Version"),
 	    http_header(call, "Sec-WebSocket-Key"),
 	    http_header(call, "Sec-WebSocket-Protocol")};
-	const char *user_key = client->user_key != NULL ? client->user_key : "";
 	char key[WS_KEY_LEN + 1];
 	struct err err = {0};
 	struct buf head;
@@ -113,8 +112,7 @@ ws_accept(struct ws *ws, struct http_call *call, const struct ws_client *client,
 
 	buf_init(&head, 32 * 1024);
 	if (!handshake_check(&shake, &with_protocol, &err) ||
-	    !origin_check(ws, call, client, &err) ||
-	    !ws_has_room(ws, user_key, &err) ||
+	    !origin_check(ws, call, client, &err) || !ws_has_room(ws, &err) ||
 	    !str_copy(key, sizeof key, shake.key) ||
 	    !http_hijack(call, &fd, &head, &err)) {
 		buf_fini(&head);
@@ -126,8 +124,7 @@ ws_accept(struct ws *ws, struct http_call *call, const struct ws_client *client,
 	}
 	buf_fini(&head);
 	/* The room was checked above, so this cannot be refused. */
-	taken =
-	    ws_adopt(ws, fd, key, with_protocol, user_key, hooks, user, &err);
+	taken = ws_adopt(ws, fd, key, with_protocol, hooks, user, &err);
 	if (!taken)
 		close(fd);
 	http_hijack_done(call);

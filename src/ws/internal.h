@@ -18,12 +18,6 @@
 struct lws;
 struct lws_context;
 
-struct ws_user {
-	char key[48];
-	int count;
-	UT_hash_handle hh;
-};
-
 struct ws_session {
 	struct ws *ws;
 	struct lws *wsi;
@@ -31,7 +25,6 @@ struct ws_session {
 	struct loop_defer *adopt;
 	const struct ws_hooks *hooks;
 	void *user;
-	struct ws_user *counted;
 	TAILQ_ENTRY(ws_session) all, dirty, wheel;
 	struct ws_outbox outbox;
 	char *in; /* the message being received; the head, before adoption */
@@ -52,7 +45,6 @@ struct ws {
 	struct lws_context *lws;
 	struct ws_session *adopting;
 	struct ws_list all, dirty, wheel[WS_WHEEL + 1]; /* last: due now */
-	struct ws_user *users;
 	struct loop_defer *flush;
 	struct loop_timer flush_timer, due_timer, tick, drain_timer;
 	int orphans; /* sessions that are gone before lws is done with them */
@@ -89,11 +81,9 @@ bool handshake_same_host(const char *origin, const char *host);
 /* context.c: gives fd (taken) to lws.  False: refused by a limit, err set,
  * fd not taken. */
 bool ws_adopt(struct ws *ws, int fd, const char *key, bool with_protocol,
-    const char *user_key, const struct ws_hooks *hooks, void *user,
-    struct err *err) REELD_MUST;
-/* The per-user and total limits, without taking anything. */
-bool
-ws_has_room(struct ws *ws, const char *user_key, struct err *err) REELD_MUST;
+    const struct ws_hooks *hooks, void *user, struct err *err) REELD_MUST;
+/* The total limit, without taking anything. */
+bool ws_has_room(struct ws *ws, struct err *err) REELD_MUST;
 void session_gone(struct ws_session *self);
 
 /* session.c */

@@ -99,6 +99,63 @@ test('the event stream says the same', async () => {
 	assert.match(text, /"type":"subscribed"/);
 });
 
+test('so many live connections of a user, and of an address', async () => {
+	const twin = await r.twin({ env: { REELD_LIVE_MAX_PER_USER: '3', REELD_LIVE_MAX_PER_IP: '2',
+		REELD_HTTP_TRUSTED_PROXIES: '127.0.0.1/32' } });
+	const open = [];
+	const socket = async (key, ip) => {
+		const ws = await twin.ws(key, { headers: { origin: twin.url, ...(ip ? { 'x-forwarded-for': ip } : {}) } });
+		if (!ws.refused) await ws.get('welcome');
+		return ws;
+	};
+	const stream = async (key, ip) => {
+		const end = new AbortController();
+		open.push(end);
+		const reply = await twin.fetch('/api/v1/events?topics=arena', { key, signal: end.signal,
+			headers: ip ? { 'x-forwarded-for': ip } : {} });
+		return { reply, end: () => end.abort() };
+	};
+	const full = async (key, ip) => {
+		const { refused } = await socket(key, ip);
+		const { reply } = await stream(key, ip);
+		for (const { status, headers, body } of [refused ?? {}, { status: reply.status,
+			headers: Object.fromEntries(reply.headers), body: await reply.text() }]) {
+			assert.equal(status, 429);
+			assert.match(headers['content-type'], /application\/problem\+json/);
+			assert.equal(headers['retry-after'], '30');
+			assert.equal(JSON.parse(body).code, 'too_many_live');
+		}
+	};
+	// Both kinds count together, from wherever.
+	const first = await socket(ann.key, '203.0.113.1');
+	assert.equal(first.refused, null);
+	assert.equal((await socket(ann.key, '203.0.113.2')).refused, null);
+	const third = await stream(ann.key);
+	assert.equal(third.reply.status, 200);
+	await full(ann.key);
+	assert.equal((await socket(bob.key, '203.0.113.1')).refused, null, 'others are not held up');
+	// One that ends, of either kind, makes room.
+	await first.close();
+	await until('room after a socket', async () => !(await socket(ann.key)).refused);
+	third.end();
+	await until('room after a stream', async () => (await stream(ann.key)).reply.status === 200);
+	await full(ann.key);
+	// Nobody in particular: by address, IPv6 by its network.
+	for (const [a, b, elsewhere] of [['203.0.113.9', '203.0.113.9', '203.0.113.10'],
+		['2001:db8:1:2::1', '2001:db8:1:2:ffff::9', '2001:db8:1:3::1']]) {
+		assert.equal((await socket(null, a)).refused, null);
+		assert.equal((await stream(null, b)).reply.status, 200);
+		await full(null, a);
+		await full(null, b);
+		assert.equal((await socket(null, elsewhere)).refused, null);
+	}
+	const { body } = await twin.call('GET', '/metrics');
+	assert.ok(Number(body.match(/^reeld_live_refused_total\{by="user"\} (\d+)/m)[1]) >= 4);
+	assert.equal(body.match(/^reeld_live_refused_total\{by="address"\} (\d+)/m)[1], '8');
+	for (const end of open) end.abort();
+	await twin.stop();
+});
+
 test('the status: cached, with a tag, and long polls end with news', async () => {
 	const g = await ann.submit({ model: 'demo-slow' });
 	const first = await ann.get(`/generations/${g.id}/status`);
