@@ -252,16 +252,29 @@ create function audit_add(p_actor uuid, p_kind text, p_action text,
 		p_target_type, p_target_id, p_before, p_after, p_ip_hash);
 $$;
 
--- asset_create: an upload that has been stored. Returns the id.
+-- asset_create: an upload that has been stored. Outcomes: created; full (it
+-- would pass the quota of the user, whose uploads wait for each other here).
 create function asset_create(p_id uuid, p_user uuid, p_kind text,
 	p_backend text, p_bucket text, p_key text, p_name text, p_mime text,
 	p_size_bytes bigint, p_sha256 bytea, p_width int, p_height int,
-	p_duration_ms bigint) returns uuid language sql as $$
+	p_duration_ms bigint) returns text
+language plpgsql set lock_timeout = '5s' as $$
+declare
+	quota bigint := coalesce((select (value #>> '{}')::numeric::bigint
+		from system_config where key = 'storage_quota_bytes'
+		and jsonb_typeof(value) = 'number'), 20::bigint << 30);
+begin
+	perform from accounts where user_id = p_user for update;
+	if p_size_bytes + (select coalesce(sum(size_bytes), 0) from assets
+		where user_id = p_user and deleted_at is null) > quota then
+		return 'full';
+	end if;
 	insert into assets (id, user_id, kind, backend, bucket, key, name, mime,
 		size_bytes, sha256, width, height, duration_ms) values (p_id, p_user,
 		p_kind, p_backend, p_bucket, p_key, p_name, p_mime, p_size_bytes,
-		p_sha256, p_width, p_height, p_duration_ms) returning id
-$$;
+		p_sha256, p_width, p_height, p_duration_ms);
+	return 'created';
+end $$;
 
 -- asset_delete: outcomes deleted; in_use (an unfinished generation needs it);
 -- not_found.

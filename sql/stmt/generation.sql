@@ -131,7 +131,7 @@ returning id, name, ms(created_at) as created_ms;
 -- name: asset_create (uuid, uuid, text, text, text, text, text, text, bigint, bytea, int, int, bigint)
 -- engine pool: id, user, kind, backend, bucket, key, name, mime, size_bytes,
 -- sha256, width, height, duration_ms
-select asset_create as id from asset_create($1, $2, $3, $4, $5, $6, $7, $8,
+select asset_create as outcome from asset_create($1, $2, $3, $4, $5, $6, $7, $8,
 	$9, $10, $11, $12, $13);
 
 -- name: asset_delete (uuid, uuid)

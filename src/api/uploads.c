@@ -3,9 +3,10 @@
  * is kept: the sandbox decodes it and writes a new image, which is what gets
  * stored, under a name of ours.
  *
- * Steps: quota -> re-encode -> hash -> store -> row.  Until the store starts
- * a hang-up ends it; after that it goes on, so that no file is left without
- * its row.
+ * Steps: quota -> re-encode -> hash -> store -> row, which is where the quota
+ * holds: the first look only saves the work of what can't fit.  Until the
+ * store starts a hang-up ends it; after that it goes on, so that no file is
+ * left without its row.
  */
 #define LOG_MODULE "api"
 #include <errno.h>
@@ -99,11 +100,23 @@ fail(struct upload *self, const struct err *err)
 }
 
 static void
+quota_err(struct err *err)
+{
+	err_set_name(err, ERR_INVALID, "storage_quota",
+	    "Your storage is full; delete some files first.");
+}
+
+static void
 on_created(const struct pg_rows *rows, const struct err *err, void *arg)
 {
 	struct upload *self = arg;
 	struct json_object *reply;
+	struct err full;
 
+	if (err == NULL && str_eq(pg_text(rows, 0, "outcome"), "full")) {
+		quota_err(&full);
+		err = &full;
+	}
 	if (err != NULL) {
 		/* A lost answer may hide a row: then the file must stay. */
 		if (strcmp(err->name, "db_unknown") != 0)
@@ -254,8 +267,7 @@ on_usage(const struct pg_rows *rows, const struct err *err, void *arg)
 	}
 	if (pg_i64(rows, 0, "bytes") + self->sent_bytes >
 	    asset_quota(self->app->catalogue)) {
-		err_set_name(&full, ERR_INVALID, "storage_quota",
-		    "Your storage is full; delete some files first.");
+		quota_err(&full);
 		fail(self, &full);
 		return;
 	}

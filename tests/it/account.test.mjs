@@ -301,6 +301,48 @@ test('the storage quota of a user', async () => {
 	assert.equal((await upload(ann, png(64, 48))).status, 201);
 });
 
+test('uploads at once stop at the quota, and leave no file', async () => {
+	const image = png(64, 48);
+	const first = await r.user();
+	const made = await upload(first, image);
+	assert.equal(made.status, 201);
+	const size = made.body.size_bytes;
+	// What was made of it, so that the same size comes out again.
+	const again = Buffer.from(await (await first.fetch(made.body.url)).arrayBuffer());
+	assert.equal(again.length, size);
+	const limit = 4 * size + (size >> 1);
+	await r.psql(`insert into system_config (key, value, type) values ('storage_quota_bytes', to_jsonb($1::bigint), 'int')
+		on conflict (key) do update set value = excluded.value`, [limit]);
+	await r.redis.command('publish', 'reeld:catalogue', 'somebody');
+	await until('quota', async () => (await first.get('/storage/usage')).body.limit_bytes === limit);
+	const ann = await r.user();
+	const bob = await r.user();
+	const answers = await Promise.all(Array.from({ length: 24 }, (_, i) => upload(i % 2 ? ann : bob, again)));
+	for (const [n, user] of [bob, ann].entries()) {
+		const mine = answers.filter((_, i) => i % 2 === n);
+		assert.equal(mine.filter((x) => x.status === 201).length, 4, JSON.stringify(mine.map((x) => x.body)));
+		for (const x of mine.filter((y) => y.status !== 201)) problem(x, 422, 'storage_quota');
+		const { bytes, files } = (await user.get('/storage/usage')).body;
+		assert.deepEqual([bytes, files], [4 * size, 4]);
+	}
+	// One that is deleted makes room for one.
+	const { data: [one] } = (await ann.get('/assets')).body;
+	assert.equal((await ann.delete(`/assets/${one.id}`)).status, 204);
+	const more = await Promise.all(Array.from({ length: 4 }, () => upload(ann, again)));
+	assert.equal(more.filter((x) => x.status === 201).length, 1);
+	// What was refused after it had been stored is gone from there.
+	const keys = new Set((await r.psql('select key from assets')).map((a) => a.key.split('/')[1]));
+	await until('no file without its row', () => {
+		const stored = readdirSync(join(r.dir, 'files'), { recursive: true, withFileTypes: true })
+			.filter((f) => f.isFile() && /\/images\//.test(`${f.path ?? f.parentPath}/`)).map((f) => (f.path ?? f.parentPath).split('/').at(-1));
+		assert.ok(stored.length > 0);
+		return stored.every((id) => keys.has(id));
+	});
+	await r.psql(`delete from system_config where key = 'storage_quota_bytes'`);
+	await r.redis.command('publish', 'reeld:catalogue', 'somebody');
+	await until('no quota', async () => (await ann.get('/storage/usage')).body.limit_bytes > limit);
+});
+
 test('assets are their owner\'s', async () => {
 	const ann = await r.user();
 	const bob = await r.user();
