@@ -55,10 +55,23 @@ create trigger account_kept_all before truncate on accounts
 create trigger account_id_kept before update of user_id on accounts
 	for each row when (new.user_id is distinct from old.user_id)
 	execute function id_kept();
-create trigger generation_model_kept before update of api_key_id, model_id,
-	route_id on generations for each row when ((new.api_key_id, new.model_id,
-	new.route_id) is distinct from (old.api_key_id, old.model_id,
-	old.route_id)) execute function id_kept();
+create trigger generation_model_kept before update of api_key_id, model_id
+	on generations for each row when ((new.api_key_id, new.model_id)
+	is distinct from (old.api_key_id, old.model_id))
+	execute function id_kept();
+-- Failover takes another route, always one of the same model.
+create function generation_rerouted() returns trigger language plpgsql as $$
+begin
+	if not exists (select from model_routes r where r.id = new.route_id
+		and r.model_id = new.model_id) then
+		raise exception 'generation %: no such route of its model', new.id
+			using errcode = 'foreign_key_violation';
+	end if;
+	return new;
+end $$;
+create trigger generation_rerouted before update of route_id on generations
+	for each row when (new.route_id is distinct from old.route_id)
+	execute function generation_rerouted();
 
 alter table generations drop constraint generations_user_id_fkey,
 	drop constraint generations_api_key_id_fkey,

@@ -17,18 +17,21 @@ for (const [name, Vendor, endpoint, input] of [
 	['modelslab', vendors.ModelsLab, 'seedance-i2v', { start_image: 'init_image[]', duration: text }],
 	['luma_dream', vendors.LumaDream, 'ray-2', { duration: { field: 'duration', suffix: 's' } }],
 ]) {
-	test(`${name} ${endpoint}: the images' own addresses`, async () => {
+	test(`${name} ${endpoint}: the images' own addresses`, async (t) => {
 		const w = await world();
 		const fake = await new Vendor().start();
+		t.after(() => fake.stop());
 		fake.key = 'k:s'; // the demo's
 		const s3 = await bucket(w.dir);
-		const bytes = [png(1280, 720), png(640, 360)];
+		t.after(() => s3.close());
+		const sizes = [[1280, 720], [640, 360]];
+		const bytes = sizes.map(([width, height]) => png(width, height));
 		const [start, end] = await Promise.all(bytes.map(async (b, i) => {
 			const key = `inputs/${i}.png`;
 			await s3.put(key, b);
 			const id = randomUUID();
-			await w.k.one('insert into assets (id, user_id, kind, backend, key, mime, size_bytes) values '
-				+ "($1, $2, 'start', 'local', $3, 'image/png', $4)", [id, w.user, key, b.length]);
+			await w.k.one('insert into assets (id, user_id, kind, backend, key, mime, size_bytes, width, height) values '
+				+ "($1, $2, 'start', 'local', $3, 'image/png', $4, $5, $6)", [id, w.user, key, b.length, ...sizes[i]]);
 			return id;
 		}));
 		await w.k.one('select model_put($1)', [JSON.stringify({ slug: 'v', name: 'v', routes: [{ provider: name, endpoint,
@@ -49,7 +52,5 @@ for (const [name, Vendor, endpoint, input] of [
 		assert.deepEqual(fake.wrong, []);
 		await books(w, 90);
 		await d.kill('SIGTERM');
-		await fake.stop();
-		await s3.close();
 	});
 }
