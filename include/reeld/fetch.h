@@ -162,9 +162,11 @@ typedef void fetch_done_fn(
 typedef void fetch_progress_fn(int64_t bytes, int64_t total, void *arg);
 
 struct fetch_opts {
-	int max_connections;	  /* [256] per kind of trust */
-	int max_host_connections; /* [16] */
-	int max_calls;		  /* [20000] running and waiting */
+	int max_connections; /* [256] per kind of trust */
+	/* [32]; as many calls, over HTTP/2 four times as many, are under way
+	 * at once, the others wait. */
+	int max_host_connections;
+	int max_calls;		/* [20000] running and waiting */
 	const char *deny;	/* CIDR list refused to untrusted URLs as well:
 				   our own public addresses; or NULL */
 	const char *ca_file;	/* NULL: the system's */
@@ -194,8 +196,8 @@ bool fetch_url_origin(const char *url, char *out, size_t size) REELD_MUST;
 struct fetch_stats {
 	uint64_t started, answered, failed, cancelled, refused;
 	uint64_t bytes_in, bytes_out, redirects, resumed, connections;
-	uint64_t status[6]; /* by hundreds; 0: no answer */
-	int running, sockets;
+	uint64_t status[6];	       /* by hundreds; 0: no answer */
+	int running, waiting, sockets; /* running: the waiting ones too */
 };
 const struct fetch_stats *fetch_stats(const struct fetch *fetch);
 

@@ -49,7 +49,7 @@ fetch_new(struct loop *loop, const struct fetch_opts *opts)
 static void
 call_free(struct fetch_call *call)
 {
-	multi_remove(call);
+	queue_leave(call);
 	easy_close(call);
 	loop_defer_cancel(&call->early);
 	headers_reset(call);
@@ -85,6 +85,7 @@ fetch_free(struct fetch *fetch)
 {
 	if (fetch == NULL)
 		return;
+	fetch->closing = true;
 	while (fetch->calls != NULL) {
 		struct fetch_call *call = fetch->calls;
 
@@ -134,7 +135,7 @@ call_deliver(struct fetch_call *call, const struct err *err)
 static void
 hop_reset(struct fetch_call *call)
 {
-	multi_remove(call);
+	queue_leave(call);
 	easy_close(call);
 	headers_reset(call);
 	buf_reset(&call->reply.body);
@@ -157,12 +158,9 @@ hop_start(struct fetch_call *call, const char *url, struct err *err)
 	if (url != call->url && !str_copy(call->url, sizeof call->url, url))
 		return err_set_name(
 		    err, ERR_UPSTREAM, "bad_reply", "the URL is too long");
-	if (!easy_open(call, err))
-		return false;
-	multi_add(
+	return queue_enter(
 	    call->untrusted ? &call->fetch->untrusted : &call->fetch->provider,
-	    call);
-	return true;
+	    call, err);
 }
 
 static void
@@ -171,6 +169,13 @@ on_early(void *arg)
 	struct fetch_call *self = arg;
 
 	call_deliver(self, &self->early_err);
+}
+
+void
+call_fail_later(struct fetch_call *call)
+{
+	loop_defer(
+	    call->fetch->loop, "fetch early", on_early, call, &call->early);
 }
 
 /* The sink as its last call left it, which may have been a cancelled one. */
@@ -232,8 +237,7 @@ fetch_start(struct fetch *fetch, struct fetch_spec *spec,
 		ok = spec_check(spec, &call->early_err) &&
 		    hop_start(call, spec->url, &call->early_err);
 	if (!ok)
-		loop_defer(
-		    fetch->loop, "fetch early", on_early, call, &call->early);
+		call_fail_later(call);
 }
 
 void
@@ -371,10 +375,10 @@ call_finish(struct fetch_call *call, CURLcode code)
 	if (!call_drained(call, code))
 		return; /* multi_written() comes back */
 	ok = outcome_read(call, code, &err);
-	multi_remove(call);
+	queue_leave(call);
 	if (ok) {
 		ok = call_redirect(call, &err) && call_restart(call, &err);
-		if (ok && call->multi != NULL)
+		if (ok && call->host != NULL)
 			return; /* under way again */
 	} else if (call->bad_range)
 		sink_reset(call->spec.sink);

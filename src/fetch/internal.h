@@ -1,15 +1,16 @@
 /*
  * internal.h - what the files of fetch share.
  *
- * call.c owns a call from start to done; easy.c turns it into a libcurl
- * handle and is called back by it; multi.c drives the handles on the loop;
- * outcome.c says what a finished handle means; sink.c and writer.c (sink.h)
- * write files.
+ * call.c owns a call from start to done; queue.c says whose turn it is;
+ * easy.c turns it into a libcurl handle and is called back by it; multi.c
+ * drives the handles on the loop; outcome.c says what a finished handle
+ * means; sink.c and writer.c (sink.h) write files.
  */
 #ifndef FETCH_INTERNAL_H
 #define FETCH_INTERNAL_H
 
 #include <curl/curl.h>
+#include <sys/queue.h>
 
 #include "fetch/guard.h"
 #include "reeld/fetch.h"
@@ -22,6 +23,8 @@ enum {
 	/* What we keep of an error page when a file was expected. */
 	ERROR_BODY_MAX = 64 * 1024,
 	LOW_SPEED_BYTES = 10240,
+	/* Per connection that a host may have, over HTTP/2. */
+	SHARED_CALLS = 4,
 	RETRY_AFTER_MAX_S = 600
 };
 
@@ -32,6 +35,11 @@ struct multi {
 	CURLM *curl;
 	struct loop_timer timer;
 	const char *what;
+	/* queue.c */
+	struct host *hosts; /* uthash, those with calls */
+	int max_host_calls;
+	int waiting;
+	struct loop_timer patience; /* set while calls wait */
 };
 
 struct fetch {
@@ -41,6 +49,7 @@ struct fetch {
 	char *ca_file, *user_agent;
 	int max_calls;
 	bool in_curl; /* libcurl is on the stack: do not call it */
+	bool closing; /* nobody's turn comes any more */
 	bool progress_due;
 	struct writer *writer; /* NULL before the first download */
 	int sinks;	       /* calls with a sink */
@@ -59,6 +68,9 @@ struct fetch_call {
 	int64_t max_bytes, max_head_bytes;
 
 	/* This hop. */
+	struct host *host; /* NULL: neither waiting nor at libcurl */
+	bool waiting;
+	TAILQ_ENTRY(fetch_call) turn;
 	CURL *easy;
 	struct curl_slist *list;
 	struct multi *multi; /* NULL: not added */
@@ -103,6 +115,18 @@ struct fetch_call {
 
 /* call.c */
 void call_finish(struct fetch_call *call, CURLcode code);
+/* It ends with call->early_err, later in this turn of the loop. */
+void call_fail_later(struct fetch_call *call);
+
+/* queue.c */
+void queue_init(struct multi *multi, int max_host_calls);
+void queue_fini(struct multi *multi); /* when no call is left */
+/* To libcurl when there is room for its host, else to wait; false: the
+ * request cannot be made. */
+bool queue_enter(
+    struct multi *multi, struct fetch_call *call, struct err *err) REELD_MUST;
+/* Leaves libcurl or the queue; the next one's turn.  Safe twice. */
+void queue_leave(struct fetch_call *call);
 
 /* easy.c: makes call->easy for call->url; false with a reason. */
 bool easy_open(struct fetch_call *call, struct err *err) REELD_MUST;

@@ -1,6 +1,7 @@
 # fetch: requests to others.
 libreeld_a_SOURCES += src/fetch/call.c src/fetch/easy.c src/fetch/guard.c \
-	src/fetch/multi.c src/fetch/outcome.c src/fetch/sink.c \
+	src/fetch/multi.c src/fetch/outcome.c src/fetch/queue.c \
+	src/fetch/sink.c \
 	src/fetch/spec.c src/fetch/writer.c src/fetch/sink.h \
 	src/fetch/guard.h src/fetch/internal.h \
 	include/reeld/fetch.h

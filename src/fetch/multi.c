@@ -189,6 +189,9 @@ void
 multi_init(struct multi *multi, struct fetch *fetch, const char *what,
     const struct fetch_opts *opts)
 {
+	int per_host =
+	    opts->max_host_connections > 0 ? opts->max_host_connections : 32;
+
 	multi->fetch = fetch;
 	multi->what = what;
 	multi->curl = curl_multi_init();
@@ -206,9 +209,9 @@ multi_init(struct multi *multi, struct fetch *fetch, const char *what,
 		abort();
 	set_long(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
 	    opts->max_connections > 0 ? opts->max_connections : 256);
-	set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-	    opts->max_host_connections > 0 ? opts->max_host_connections : 16);
+	set_long(multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host);
 	set_long(multi, CURLMOPT_MAXCONNECTS, 64);
+	queue_init(multi, per_host);
 }
 
 void
@@ -221,6 +224,7 @@ multi_fini(struct multi *multi)
 		log_error("multi=%s msg=\"cleanup\"", multi->what);
 	multi->curl = NULL;
 	timer_fini(&multi->timer);
+	queue_fini(multi);
 }
 
 void

@@ -154,6 +154,52 @@ test('connections to a provider are kept, to others they are not', async (t) => 
   assert.equal(fresh.stats.connections, 5);
 });
 
+test('more calls than their host has room for wait their turn', async (t) => {
+  let now = 0, most = 0;
+  const seen = [];
+  const base = await server(t, (q, r) => {
+    most = Math.max(most, ++now);
+    seen.push(q.url);
+    setImmediate(() => { now--; r.end(q.url); });
+  });
+  const calls = Array.from({ length: 500 }, (_, i) => ({ url: `${base}/${i}`, base, allow_private: true }));
+  const { replies, stats } = await fetchCli({ max_host_connections: 1, parallel: true, calls });
+  assert.deepEqual(replies.map((r) => r.body).sort(), calls.map((_, i) => `/${i}`).sort());
+  assert.equal(most, 1);
+  assert.equal(stats.connections, 1);
+  assert.deepEqual(seen, calls.map((_, i) => `/${i}`));
+});
+
+test('a host that is slow holds up nobody else', async (t) => {
+  const held = [];
+  let hits = 0;
+  const slow = await server(t, (q, r) => { held.push(r); if (hits >= 8) r.end('slow'); });
+  const quick = await server(t, (q, r) => {
+    r.end('quick');
+    if (++hits === 8) held.forEach((h) => h.end('slow'));
+  });
+  const calls = [slow, quick].flatMap((base) => Array.from({ length: 8 }, () => (
+    { url: base, base, allow_private: true, connect_ms: 60000, timeout_ms: 60000 })));
+  const { replies } = await fetchCli({ max_host_connections: 1, parallel: true, calls });
+  assert.deepEqual(replies.map((r) => r.body), [...Array(8).fill('quick'), ...Array(8).fill('slow')]);
+});
+
+test('waiting for a turn ends with the time, and with a cancel', async (t) => {
+  let hits = 0;
+  const base = await server(t, (q, r) => { hits++; if (q.url === '/last') r.end(); });
+  const call = { base, allow_private: true, connect_ms: 60000 };
+  let { replies } = await fetchCli({ max_host_connections: 1, parallel: true, calls: [
+    { ...call, url: `${base}/never`, timeout_ms: 4000 },
+    ...Array(20).fill({ ...call, url: `${base}/waits`, timeout_ms: 500 })] });
+  assert.equal(replies.length, 21);
+  assert.equal(hits, 1);
+  assert.equal(replies.filter((r) => r.error === 'connect_timeout' && r.sent === 'not_sent').length, 20);
+  assert.equal(replies.filter((r) => r.error === 'timeout' && r.sent === 'maybe').length, 1);
+  ({ replies } = await fetchCli({ max_host_connections: 1, parallel: true, calls: [
+    { ...call, url: `${base}/last`, ends_all: true }, ...Array(20).fill({ ...call, url: `${base}/never` })] }));
+  assert.deepEqual(replies.map((r) => r.status), [200]);
+});
+
 test('limits: body, header, compression, bad requests', async (t) => {
   const base = await server(t, (q, r) => {
     if (q.url === '/endless') { const f = () => { while (r.write('x'.repeat(65536))); r.once('drain', f); }; return f(); }

@@ -4,7 +4,8 @@
  * Standard input is one JSON object: the options of fetch and "calls", an
  * array of specs done one after the other ("parallel": all at once).  Each
  * call's reply is printed as one line of JSON when it is done.  A call with
- * "sink" downloads to that file; "again" repeats it with the same sink.
+ * "sink" downloads to that file; "again" repeats it with the same sink.  One
+ * with "ends_all" cancels what is still under way when it is done.
  */
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -70,6 +71,17 @@ one_over(struct cli *cli)
 }
 
 static void
+cancel_all(struct cli *cli)
+{
+	for (int i = 0; i < cli->n; i++) {
+		if (cli->ones[i].call == NULL)
+			continue;
+		fetch_cancel(&cli->ones[i].call);
+		cli->left--;
+	}
+}
+
+static void
 add(struct json_object *out, const char *name, struct json_object *value)
 {
 	json_object_object_add(out, name, value);
@@ -111,6 +123,8 @@ on_done(const struct fetch_reply *reply, const struct err *err, void *arg)
 	}
 	puts(json_object_to_json_string(out));
 	json_object_put(out);
+	if (bool_of(self->spec, "ends_all"))
+		cancel_all(self->cli);
 	if (self->again-- > 0) {
 		fflush(stdout);
 		one_start(self);
