@@ -92,6 +92,7 @@ fetch_free(struct fetch *fetch)
 		call_unlink(call);
 		call_free(call);
 	}
+	easy_spare_free(fetch);
 	multi_fini(&fetch->provider);
 	multi_fini(&fetch->untrusted);
 	writer_free(fetch->writer);

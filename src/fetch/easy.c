@@ -401,14 +401,42 @@ set_all(struct fetch_call *call, struct err *err)
 	    set_method(call, err) && set_headers(call, err);
 }
 
+/* Making a handle costs about as much as a small request, so those of
+ * providers are used again, emptied.  Strangers get one of their own. */
+static CURL *
+spare_take(const struct fetch_call *call)
+{
+	struct fetch *fetch = call->fetch;
+	CURL *easy;
+
+	if (!call->untrusted && fetch->n_spare > 0)
+		return fetch->spare[--fetch->n_spare];
+	easy = curl_easy_init();
+	if (easy == NULL)
+		abort();
+	return easy;
+}
+
+/* Only one that was never with strangers. */
+static void
+spare_put(const struct fetch_call *call)
+{
+	struct fetch *fetch = call->fetch;
+
+	if (call->untrusted || fetch->closing || fetch->n_spare == SPARE_MAX) {
+		curl_easy_cleanup(call->easy);
+		return;
+	}
+	curl_easy_reset(call->easy);
+	fetch->spare[fetch->n_spare++] = call->easy;
+}
+
 bool
 easy_open(struct fetch_call *call, struct err *err)
 {
 	struct fetch_sink *sink = call->spec.sink;
 
-	call->easy = curl_easy_init();
-	if (call->easy == NULL)
-		abort();
+	call->easy = spare_take(call);
 	call->resuming =
 	    sink != NULL && sink->bytes > 0 && sink->etag[0] != '\0';
 	call->resume_from = call->resuming ? sink->bytes : 0;
@@ -424,8 +452,15 @@ void
 easy_close(struct fetch_call *call)
 {
 	if (call->easy != NULL)
-		curl_easy_cleanup(call->easy);
+		spare_put(call);
 	call->easy = NULL;
 	curl_slist_free_all(call->list);
 	call->list = NULL;
+}
+
+void
+easy_spare_free(struct fetch *fetch)
+{
+	while (fetch->n_spare > 0)
+		curl_easy_cleanup(fetch->spare[--fetch->n_spare]);
 }

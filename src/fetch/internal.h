@@ -23,6 +23,7 @@ enum {
 	/* What we keep of an error page when a file was expected. */
 	ERROR_BODY_MAX = 64 * 1024,
 	LOW_SPEED_BYTES = 10240,
+	SPARE_MAX = 32,
 	/* Per connection that a host may have, over HTTP/2. */
 	SHARED_CALLS = 4,
 	RETRY_AFTER_MAX_S = 600
@@ -54,6 +55,8 @@ struct fetch {
 	struct writer *writer; /* NULL before the first download */
 	int sinks;	       /* calls with a sink */
 	struct fetch_call *calls;
+	CURL *spare[SPARE_MAX]; /* easy.c: handles without a call */
+	int n_spare;
 	struct fetch_stats stats;
 };
 
@@ -131,6 +134,7 @@ void queue_leave(struct fetch_call *call);
 /* easy.c: makes call->easy for call->url; false with a reason. */
 bool easy_open(struct fetch_call *call, struct err *err) REELD_MUST;
 void easy_close(struct fetch_call *call);
+void easy_spare_free(struct fetch *fetch);
 /* Decides where the body goes; false when it must not go anywhere. */
 bool easy_body_begin(struct fetch_call *call);
 
