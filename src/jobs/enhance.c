@@ -35,7 +35,7 @@ bool
 enhance_failed(const struct job *job)
 {
 	return job->wants_enhance && !is_enhanced(job) &&
-	    !json_has(json_obj_at(job->params, "input"), "enhance");
+	    !json_has(json_obj_at(doc_json(job->params), "input"), "enhance");
 }
 
 static void

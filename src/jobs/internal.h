@@ -81,7 +81,8 @@ struct job {
 	struct id id, generation, user, attempt, nonce, account;
 	bool probe; /* the one that a half open circuit lets through */
 	char *endpoint;
-	struct json_object *params, *refs;
+	struct doc *params;
+	struct json_object *refs;
 	struct gen_spec spec;
 	bool has_spec;
 	char *provider_id, *result_url;
@@ -94,7 +95,7 @@ struct job {
 	int64_t result_lifetime_s; /* of the model; 0: the provider's */
 	bool alarmed;		   /* that it is about to expire */
 	int64_t cost_micro_usd;	   /* -1: unknown */
-	struct json_object *cost_rule;
+	struct doc *cost_rule;
 	int64_t settle; /* credits; -1: as quoted */
 	int64_t deadline_s;
 	int polls, position;
@@ -161,6 +162,7 @@ struct engine {
 	struct job_list jobs, dirty, slot_queue;
 	struct job *by_generation; /* uthash */
 	struct health *health;	   /* uthash */
+	struct doc *docs;	   /* uthash, those that jobs use */
 	struct lane lanes[MAX_LANES];
 	int n_lanes;
 
@@ -216,6 +218,13 @@ const struct catalogue_account *job_account(const struct job *job);
 const struct catalogue_account *
 lane_account(const struct engine *engine, const struct lane *lane);
 void job_dump(const struct job *job);
+
+/* docs.c */
+/* The document of that column, or NULL; the job's until doc_drop(). */
+struct doc *doc_take(struct engine *engine, const struct pg_rows *rows, int row,
+    const char *col);
+const struct json_object *doc_json(const struct doc *doc); /* NULL of NULL */
+void doc_drop(struct engine *engine, struct doc **slot);   /* safe twice */
 
 /* enhance.c, submit.c, poll.c, download.c, finish.c, end.c: one effect each. */
 void enhance_start(struct job *job);

@@ -160,9 +160,9 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	take_id(&job->account, pg_text(rows, row, "account_id"));
 	job->probe = pg_bool(rows, row, "probe");
 	job->endpoint = xstrdup(pg_text(rows, row, "endpoint"));
-	job->params = pg_json(rows, row, "params");
+	job->params = doc_take(engine, rows, row, "params");
 	job->refs = pg_json(rows, row, "refs");
-	job->cost_rule = pg_json(rows, row, "cost_rule");
+	job->cost_rule = doc_take(engine, rows, row, "cost_rule");
 	job->provider_id = xstrdup(pg_text(rows, row, "provider_job_id"));
 	job->result_url = xstrdup(pg_text(rows, row, "result_url"));
 	if (!pg_null(rows, row, "result_expires_ms"))
@@ -258,9 +258,9 @@ job_free(struct job *job)
 	job_file_drop(job, &job->video);
 	job_file_drop(job, &job->poster);
 	job_file_drop(job, &job->playable);
-	json_free(&job->params);
+	doc_drop(engine, &job->params);
 	json_free(&job->refs);
-	json_free(&job->cost_rule);
+	doc_drop(engine, &job->cost_rule);
 	if (job->has_spec)
 		spec_fini(&job->spec);
 	free(job->enhanced);
@@ -309,7 +309,7 @@ job_provider(struct job *job, struct provider_job *out)
 	out->nonce = job->nonce.text;
 	out->spec = &job->spec;
 	out->endpoint = job->endpoint;
-	out->params = job->params;
+	out->params = doc_json(job->params);
 	out->now_ms = clock_wall_ms();
 	out->provider_id = job->provider_id;
 	out->refs = job->refs;
@@ -374,7 +374,7 @@ job_learn(struct job *job, struct provider_verdict *verdict)
 		job->cost_micro_usd = verdict->cost_micro_usd;
 	else if (verdict->billable_units >= 0 &&
 	    price_cost_of_units(
-		job->cost_rule, verdict->billable_units, &micro_usd))
+		doc_json(job->cost_rule), verdict->billable_units, &micro_usd))
 		job->cost_micro_usd = micro_usd;
 }
 

@@ -29,11 +29,12 @@ submit_attempt(struct job *job)
 	job->nonce = id_new();
 	token = job_token(job);
 	json_set_text(request, "endpoint", job->endpoint);
-	json_set_copy(request, "params", job->params);
+	json_set_copy(request, "params", doc_json(job->params));
 	text = json_dump_text(request);
 	json_free(&request);
 	sha256_hex(token, strlen(token), hash + 2);
-	known = job->has_spec && price_cost(job->cost_rule, &in, &cost);
+	known =
+	    job->has_spec && price_cost(doc_json(job->cost_rule), &in, &cost);
 	crash_point("submit.before_attempt_commit");
 	pg_query_start(job->engine->d.pg, STMT_ATTEMPT_START,
 	    PG_ARGS(job->id.text, job->engine->instance.text, job->attempt.text,
