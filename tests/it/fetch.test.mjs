@@ -2,8 +2,9 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import http2 from 'node:http2';
 import net from 'node:net';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -182,6 +183,31 @@ test('a host that is slow holds up nobody else', async (t) => {
     { url: base, base, allow_private: true, connect_ms: 60000, timeout_ms: 60000 })));
   const { replies } = await fetchCli({ max_host_connections: 1, parallel: true, calls });
   assert.deepEqual(replies.map((r) => r.body), [...Array(8).fill('quick'), ...Array(8).fill('slow')]);
+});
+
+// It shares a connection as soon as the first answer told that it can.
+test('over HTTP/2 four calls share a connection', async (t) => {
+  const d = await dir(t);
+  const pem = join(d, 'key.pem'), cert = join(d, 'cert.pem');
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+    '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-days', '2', '-keyout', pem, '-out', cert],
+  { stdio: 'ignore' });
+  const held = [];
+  const s = http2.createSecureServer({ key: await readFile(pem), cert: await readFile(cert) });
+  s.on('stream', (stream, headers) => {
+    stream.respond({ ':status': 200 });
+    if (headers[':path'] === '/first') return stream.end('first');
+    held.push(stream);
+    if (held.length === 4) held.forEach((h) => h.end('shared'));
+  });
+  await new Promise((done) => s.listen(0, '127.0.0.1', done));
+  t.after(() => s.close());
+  const base = `https://localhost:${s.address().port}`;
+  const call = { base, allow_private: true, connect_ms: 60000, timeout_ms: 60000 };
+  const { replies, stats } = await fetchCli({ ca_file: cert, max_host_connections: 1, parallel: true,
+    calls: [{ ...call, url: `${base}/first` }, ...Array(4).fill({ ...call, url: `${base}/x` })] });
+  assert.deepEqual(replies.map((r) => r.body), ['first', ...Array(4).fill('shared')]);
+  assert.equal(stats.connections, 1);
 });
 
 test('waiting for a turn ends with the time, and with a cancel', async (t) => {
