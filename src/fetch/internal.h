@@ -20,6 +20,7 @@ enum {
 	URL_MAX = 2048,
 	ORIGIN_MAX = 300,
 	HEADERS_MAX = 200,
+	HEADERS_STEP = 20, /* grown by */
 	/* What we keep of an error page when a file was expected. */
 	ERROR_BODY_MAX = 64 * 1024,
 	LOW_SPEED_BYTES = 10240,
@@ -78,6 +79,7 @@ struct fetch_call {
 	struct curl_slist *list;
 	struct multi *multi; /* NULL: not added */
 	char url[URL_MAX];
+	char hop[ORIGIN_MAX]; /* origin of url */
 	char method[8];
 	bool untrusted;	 /* the guard applies */
 	bool own_origin; /* secrets may be sent */
@@ -96,7 +98,7 @@ struct fetch_call {
 	/* What the callbacks saw of this hop. */
 	struct fetch_reply reply;
 	struct fetch_header *headers;
-	int n_headers;
+	int n_headers, headers_room;
 	int64_t head_bytes;
 	bool refused, too_large, head_full, bad_range, encoded;
 	bool sink_open; /* the body goes to the file */

@@ -46,10 +46,14 @@ headers_add(struct fetch_call *call, const char *line, size_t len)
 		return true; /* the empty line */
 	if (call->n_headers == HEADERS_MAX)
 		return false;
-	if (call->headers == NULL)
-		call->headers = xcalloc(HEADERS_MAX, sizeof *call->headers);
+	if (call->n_headers == call->headers_room) {
+		call->headers_room += HEADERS_STEP;
+		call->headers = xrealloc(call->headers,
+		    (size_t)call->headers_room * sizeof *call->headers);
+	}
 	header = &call->headers[call->n_headers++];
 	name_len = (size_t)(colon - line);
+	header->secret = false;
 	header->name = xstrndup(line, name_len);
 	len -= name_len + 1;
 	for (colon++; len > 0 && (*colon == ' ' || *colon == '\t'); len--)

@@ -28,16 +28,11 @@ struct host {
 };
 
 static struct host *
-host_of(struct multi *multi, const char *url)
+host_of(struct multi *multi, const char *origin)
 {
-	char origin[ORIGIN_MAX];
 	struct host *host;
-	size_t len;
+	size_t len = strlen(origin);
 
-	/* spec_check_hop() has seen that it has one. */
-	if (!fetch_url_origin(url, origin, sizeof origin))
-		origin[0] = '\0';
-	len = strlen(origin);
 	HASH_FIND(hh, multi->hosts, origin, len, host);
 	if (host != NULL)
 		return host;
@@ -136,7 +131,7 @@ on_patience(void *arg)
 bool
 queue_enter(struct multi *multi, struct fetch_call *call, struct err *err)
 {
-	struct host *host = host_of(multi, call->url);
+	struct host *host = host_of(multi, call->hop);
 
 	call->host = host;
 	if (has_room(host)) {

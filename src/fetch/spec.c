@@ -277,9 +277,9 @@ bool
 spec_check_hop(struct fetch_call *call, const char *url, struct err *err)
 {
 	const struct fetch_spec *spec = &call->spec;
-	char origin[ORIGIN_MAX], base[ORIGIN_MAX];
+	char *const origin = call->hop, base[ORIGIN_MAX];
 
-	if (!fetch_url_origin(url, origin, sizeof origin))
+	if (!fetch_url_origin(url, origin, sizeof call->hop))
 		return forbidden(err, "that is not a URL to fetch");
 	call->port = origin_port(origin);
 	if (call->origin[0] == '\0') {
