@@ -135,6 +135,7 @@ struct job {
 	int progress;
 	bool taken;	    /* a worker has it */
 	bool adopted_dirty; /* job_clean() is due */
+	bool cleaning;	    /* and on its way */
 
 	bool has_slot, wants_slot;
 	enum step_do slot_effect;

@@ -15,7 +15,7 @@ enum { FLUSH_MAX = 1000 };
 void
 progress_note(struct job *job, int progress, int position)
 {
-	bool changed = job->adopted_dirty;
+	bool changed = job->adopted_dirty && !job->cleaning;
 
 	if (progress > job->progress && progress <= 100) {
 		job->progress = progress;
@@ -53,13 +53,21 @@ on_written(const struct pg_rows *rows, const struct err *err, void *arg)
 	}
 }
 
+/* A count that stays would make the next crash one too many. */
 static void
 on_clean(const struct pg_rows *rows, const struct err *err, void *arg)
 {
+	struct engine *self = arg;
+	struct job *job;
+
 	(void)rows;
-	(void)arg;
 	if (err != NULL)
 		log_debug("msg=%s", log_text(err->msg));
+	TAILQ_FOREACH (job, &self->jobs, entry) {
+		if (job->cleaning && err == NULL)
+			job->adopted_dirty = false;
+		job->cleaning = false; /* else the next poll tries again */
+	}
 }
 
 static void
@@ -91,8 +99,8 @@ write_dirty(struct engine *self)
 			buf_printf(&position, "%s%d", sep, job->position);
 		else
 			buf_printf(&position, "%sNULL", sep);
-		if (job->adopted_dirty) {
-			job->adopted_dirty = false;
+		if (job->adopted_dirty && self->clean_query == NULL) {
+			job->cleaning = true;
 			buf_printf(&clean, "%s%s", clean.len > 0 ? "," : "{",
 			    job->id.text);
 		}
@@ -117,7 +125,7 @@ write_dirty(struct engine *self)
 		    &self->flush_query, on_written, self);
 		free(nulls);
 	}
-	if (clean.len > 0 && self->clean_query == NULL) {
+	if (clean.len > 0) {
 		buf_putc(&clean, '}');
 		pg_query_start(self->d.pg, STMT_JOB_CLEAN,
 		    PG_ARGS(self->instance.text, buf_str(&clean)),

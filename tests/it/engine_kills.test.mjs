@@ -91,6 +91,27 @@ test('kill -9 at adopt.committed', async () => {
 	await c.kill('SIGTERM');
 });
 
+test('a job that was adopted and polled has no crashes on its account', async () => {
+	const w = await world();
+	const g = await w.submit({ polls: 1000 });
+	const a = w.demo({ REELD_CRASH_AT: 'poll.sent:2' });
+	assert.equal((await a.gone).signal, 'SIGKILL', a.log);
+	await w.k.one('update jobs set crash_count = 1 returning id');
+	const b = w.demo();
+	await until(w, g.id, () => /"taken"/.test(b.log), b);
+	let job;
+	for (const end = Date.now() + 60_000; Date.now() < end;) {
+		job = await w.k.one('select crash_count, finished_at from jobs');
+		if (job.crash_count === 0) break;
+		await new Promise((r) => { setTimeout(r, 20); });
+	}
+	assert.deepEqual(job, { crash_count: 0, finished_at: null }, b.log);
+	await w.k.move('generation_cancel', g.id, w.user, w.user);
+	b.tell(`cancel ${g.id}`);
+	assert.equal((await ended(w, g.id, b)).status, 'cancelled', b.log);
+	await b.kill('SIGTERM');
+});
+
 for (const point of ['cancel.before_commit', 'cancel.after_commit']) {
 	test(`kill -9 at ${point}`, async () => {
 		const w = await world();
