@@ -61,7 +61,7 @@ function clean_env(more) {
 	for (const [k, v] of Object.entries(process.env)) {
 		if (!/^(REELD_|PG|DATABASE_URL|REDIS_URL|R2_|ADMIN_EMAILS|GITHUB_|GOOGLE_|[A-Z]+_(API_)?(KEY|TOKEN)$)/.test(k)) env[k] = v;
 	}
-	return { ...env, ASAN_OPTIONS: 'detect_leaks=1:exitcode=99',
+	return { ...env, ASAN_OPTIONS: 'detect_leaks=1:exitcode=99:quarantine_size_mb=16',
 		UBSAN_OPTIONS: 'print_stacktrace=1', ...more };
 }
 
