@@ -61,6 +61,9 @@ export async function choose_model(page, name) {
 	await page.locator('.model-button').click();
 	await page.locator('.model-card', { hasText: name }).first().click();
 	await page.locator('.model-button', { hasText: name }).waitFor();
+	// While a modal dialog is open, nothing outside it takes the focus: a text
+	// filled in then is lost.
+	await page.locator('dialog[open]').waitFor({ state: 'detached' });
 }
 
 // Orders on /create; the id of the new generation.
@@ -69,6 +72,7 @@ export async function order(page, model, prompt) {
 	await page.locator('#prompt').waitFor();
 	await choose_model(page, model);
 	await page.locator('#prompt').fill(prompt);
+	assert.equal(await page.locator('#prompt').inputValue(), prompt);
 	const seen = [];
 	const note = (what) => (q) => { if (q.url().includes('/api/')) seen.push(`${what} ${q.method?.() ?? q.status()} ${q.url()}`); };
 	const asked = note('asked'), answered = note('answered');
@@ -76,8 +80,10 @@ export async function order(page, model, prompt) {
 	page.on('response', answered);
 	await page.getByRole('button', { name: /^Generate · \d/ }).click();
 	await page.waitForURL(/\/create\/[0-9a-f-]{36}$/).catch(async (e) => {
-		throw new Error(`pressed, and nothing came of it: ${(await page.locator('.price-card, .notices').allInnerTexts())
-			.join(' | ')}\n${seen.join('\n')}`, { cause: e });
+		// On few lines: a report shows the first ones.
+		const shown = await page.locator('.price-card, .notices').allInnerTexts();
+		throw new Error(`pressed, and nothing came of it: ${seen.join(', ') || 'nothing asked'}\n` +
+			shown.join(' | ').replace(/\s+/g, ' '), { cause: e });
 	});
 	page.off('request', asked);
 	page.off('response', answered);

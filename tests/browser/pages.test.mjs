@@ -179,6 +179,21 @@ test('a press while the price is being read is answered, and orders nothing', as
 	clean(page);
 });
 
+test('what is typed right after a dialog closed is not lost', async () => {
+	await page.goto(`${r.url}/create`);
+	await page.locator('.model-button').click();
+	const card = page.locator('.model-card', { hasText: 'Demo Sunset' }).first();
+	await card.waitFor();
+	// Faster than any hand: the next task after the choice.
+	assert.equal(await card.evaluate(async (c) => {
+		c.click();
+		await new Promise((done) => setTimeout(done));
+		document.getElementById('prompt').focus();
+		return document.activeElement.id;
+	}), 'prompt');
+	clean(page);
+});
+
 test('the history has posters, filters in the address, and finds words', async () => {
 	await page.goto(`${r.url}/history`);
 	const boat = page.locator('.tile', { hasText: 'A paper boat' }).first();

@@ -1,7 +1,7 @@
 // kit.tsx - the small parts that pages are made of.
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { problem, type Problem } from '../api';
 import { ago, iso, ms } from '../logic/format';
 import { label, progress, tone } from '../logic/status';
@@ -102,7 +102,9 @@ export function Dialog({ open, onClose, title, children, wide }: {
 }) {
 	const ref = useRef<HTMLDialogElement>(null);
 	const id = useId();
-	useEffect(() => {
+	// Not after the next paint: until it is closed, the page behind is inert and
+	// would lose what is typed there.
+	useLayoutEffect(() => {
 		const dialog = ref.current;
 		if (!dialog) return;
 		if (open && !dialog.open) dialog.showModal();
