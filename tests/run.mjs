@@ -5,6 +5,7 @@
 // how long one file may take (10).
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { basename, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { prepare } from './it/env.mjs';
@@ -29,10 +30,20 @@ process.env.REELD_TEST_PG = JSON.stringify({ dir: cluster.dir, ready: true });
 
 const count = { passed: 0, failed: 0, skipped: 0 };
 const failures = [];
+const spent = new Map(); // file: ms
+// The longest first, so that none of them is left running alone at the end.
+const longest = ['kills', 'failover', 'sql_model', 'matrix_a', 'matrix_b', 'lifecycle', 'engine_kills', 'engine',
+	'live_api', 'engine_enhance', 'sql_jobs', 'engine_answers', 'engine_files', 'account', 'stores', 'look', 'pages'];
+const rank = (file) => (longest.indexOf(basename(file, '.test.mjs')) + longest.length + 1) % (longest.length + 1);
+argv.sort((a, b) => rank(a) - rank(b));
 const stream = run({ files: argv, concurrency: jobs, timeout: minutes * 60000 });
 // A suite, and a file as such, only hold tests.
 const counted = (d) => d.details?.type !== 'suite' && d.name !== d.file;
+const time = (d) => {
+	if (d.nesting === 0) spent.set(d.file, (spent.get(d.file) ?? 0) + (d.details?.duration_ms ?? 0));
+};
 stream.on('test:pass', (d) => {
+	time(d);
 	if (!counted(d)) return;
 	if (d.skip !== undefined || d.todo !== undefined) {
 		count.skipped++;
@@ -40,6 +51,7 @@ stream.on('test:pass', (d) => {
 	} else count.passed++;
 });
 stream.on('test:fail', (d) => {
+	time(d);
 	count.failed++;
 	// The reason as well: a machine that is gone keeps no logs.
 	const error = d.details?.error?.cause ?? d.details?.error;
@@ -52,6 +64,8 @@ text.pipe(process.stdout);
 await once(text, 'end');
 
 await cluster.stop();
+for (const [file, ms] of [...spent].sort((a, b) => b[1] - a[1]).slice(0, 20))
+	console.log(`${(ms / 1000).toFixed(1).padStart(7)} s  ${relative(process.cwd(), file)}`);
 for (const f of failures) console.log(f);
 console.log(`${count.passed} passed, ${count.failed} failed, `
 	+ `${count.skipped} skipped`);
