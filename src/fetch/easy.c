@@ -23,6 +23,7 @@ on_open_socket(
     void *clientp, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct fetch_call *self = clientp;
+	int fd;
 
 	if (purpose != CURLSOCKTYPE_IPCXN ||
 	    (!private_ok(self) &&
@@ -30,9 +31,13 @@ on_open_socket(
 		self->refused = true;
 		return CURL_SOCKET_BAD;
 	}
-	self->fetch->stats.connections++;
-	return socket(address->family, address->socktype | SOCK_CLOEXEC,
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
 	    address->protocol);
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
+	self->fetch->stats.connections++;
+	multi_socket_opened(self->multi, fd);
+	return fd;
 }
 
 /* Second look, which a reused connection passes too. */
@@ -288,6 +293,13 @@ set_method(struct fetch_call *call, struct err *err)
 	CURL *easy = call->easy;
 	bool body = spec->body != NULL || spec->body_fd >= 0;
 
+	/*
+	 * libcurl repeats a request by itself when a kept-alive connection
+	 * turns out to be dead, also a POST that may have been acted upon.
+	 * Only a fresh connection keeps a paid submit from going out twice.
+	 */
+	if (str_eq(call->method, "POST") || str_eq(call->method, "PATCH"))
+		SET(CURLOPT_FRESH_CONNECT, 1L);
 	if (str_eq(call->method, "HEAD")) {
 		SET(CURLOPT_NOBODY, 1L);
 		return true;
@@ -313,24 +325,25 @@ set_method(struct fetch_call *call, struct err *err)
 	return true;
 }
 
+/* What is the same for every call of that trust. */
 static bool
-set_guard(struct fetch_call *call, struct err *err)
+set_once(const struct fetch *fetch, bool untrusted, CURL *easy, struct err *err)
 {
-	CURL *easy = call->easy;
-	/*
-	 * libcurl repeats a request by itself when a kept-alive connection
-	 * turns out to be dead, also a POST that may have been acted upon.
-	 * Only a fresh connection keeps a paid submit from going out twice.
-	 */
-	bool once =
-	    str_eq(call->method, "POST") || str_eq(call->method, "PATCH");
-
+	SET(CURLOPT_NOSIGNAL, 1L);
+	/* Let go of a name lookup at once instead of joining its thread. */
+	SET(CURLOPT_QUICK_EXIT, 1L);
+	SET(CURLOPT_USERAGENT, fetch->user_agent);
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	SET(CURLOPT_PIPEWAIT, 0L);
+	SET(CURLOPT_HEADERFUNCTION, on_header);
+	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_PROTOCOLS_STR, "http,https"); /* spec.c is stricter */
 	SET(CURLOPT_FOLLOWLOCATION, 0L);	  /* call.c does, with checks */
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, call);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, multi_close_socket);
+	SET(CURLOPT_CLOSESOCKETDATA,
+	    untrusted ? &fetch->untrusted : &fetch->provider);
 	SET(CURLOPT_PREREQFUNCTION, on_prereq);
-	SET(CURLOPT_PREREQDATA, call);
 	/* A proxy from the environment would hide the address. */
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_NOPROXY, "*");
@@ -340,13 +353,13 @@ set_guard(struct fetch_call *call, struct err *err)
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (call->fetch->ca_file != NULL)
-		SET(CURLOPT_CAINFO, call->fetch->ca_file);
+	if (fetch->ca_file != NULL)
+		SET(CURLOPT_CAINFO, fetch->ca_file);
 	SET(CURLOPT_MAXLIFETIME_CONN, 300L);
-	if (call->untrusted || once)
+	if (untrusted) {
 		SET(CURLOPT_FRESH_CONNECT, 1L);
-	if (call->untrusted)
 		SET(CURLOPT_FORBID_REUSE, 1L);
+	}
 	return true;
 }
 
@@ -363,10 +376,8 @@ set_limits(struct fetch_call *call, struct err *err)
 	SET(CURLOPT_TIMEOUT_MS, (long)(left_ms > 0 ? left_ms : 1));
 	if (low_ms == 0 && spec->sink != NULL)
 		low_ms = 30000;
-	if (low_ms > 0) {
-		SET(CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
-		SET(CURLOPT_LOW_SPEED_TIME, (long)((low_ms + 999) / 1000));
-	}
+	SET(CURLOPT_LOW_SPEED_LIMIT, low_ms > 0 ? (long)LOW_SPEED_BYTES : 0L);
+	SET(CURLOPT_LOW_SPEED_TIME, (long)((low_ms + 999) / 1000));
 	/* Content-Length is a hint that saves us the download; on_body
 	 * counts.  An error page may be longer than the file may be. */
 	room = call->max_bytes - call->resume_from;
@@ -380,55 +391,85 @@ set_limits(struct fetch_call *call, struct err *err)
 }
 
 static bool
-set_all(struct fetch_call *call, struct err *err)
+set_call(struct fetch_call *call, struct err *err)
 {
 	CURL *easy = call->easy;
 
 	SET(CURLOPT_PRIVATE, call);
 	SET(CURLOPT_ERRORBUFFER, call->errbuf);
 	SET(CURLOPT_URL, call->url);
-	SET(CURLOPT_NOSIGNAL, 1L);
-	/* Let go of a name lookup at once instead of joining its thread. */
-	SET(CURLOPT_QUICK_EXIT, 1L);
-	SET(CURLOPT_USERAGENT, call->fetch->user_agent);
-	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	SET(CURLOPT_PIPEWAIT, 0L);
-	SET(CURLOPT_HEADERFUNCTION, on_header);
 	SET(CURLOPT_HEADERDATA, call);
-	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, call);
-	return set_guard(call, err) && set_limits(call, err) &&
-	    set_method(call, err) && set_headers(call, err);
+	SET(CURLOPT_OPENSOCKETDATA, call);
+	SET(CURLOPT_PREREQDATA, call);
+	return set_limits(call, err) && set_method(call, err) &&
+	    set_headers(call, err);
+}
+
+/* A GET into memory sets nothing that the next one does not set again. */
+static bool
+is_plain(const struct fetch_call *call)
+{
+	return str_eq(call->method, "GET") && call->spec.sink == NULL;
+}
+
+static bool
+renew(const struct fetch_call *call, CURL *easy, struct err *err)
+{
+	curl_easy_reset(easy);
+	return set_once(call->fetch, call->untrusted, easy, err);
 }
 
 /* Making a handle costs about as much as a small request, so those of
- * providers are used again, emptied.  Strangers get one of their own. */
+ * providers are used again.  Strangers get one of their own.  What may be
+ * paid for starts from nothing, so that no answer of before is read. */
 static CURL *
-spare_take(const struct fetch_call *call)
+spare_take(const struct fetch_call *call, struct err *err)
 {
 	struct fetch *fetch = call->fetch;
 	CURL *easy;
 
-	if (!call->untrusted && fetch->n_spare > 0)
-		return fetch->spare[--fetch->n_spare];
-	easy = curl_easy_init();
-	if (easy == NULL)
-		abort();
-	return easy;
+	if (!call->untrusted && fetch->n_spare > 0) {
+		easy = fetch->spare[--fetch->n_spare];
+		if (is_plain(call) || renew(call, easy, err))
+			return easy;
+	} else {
+		easy = curl_easy_init();
+		if (easy == NULL)
+			abort();
+		if (set_once(fetch, call->untrusted, easy, err))
+			return easy;
+	}
+	curl_easy_cleanup(easy);
+	return NULL;
+}
+
+static bool
+empty(struct fetch_call *call, struct err *err)
+{
+	CURL *easy = call->easy;
+
+	if (!is_plain(call))
+		return renew(call, easy, err);
+	/* What would point to what is gone. */
+	SET(CURLOPT_HTTPHEADER, NULL);
+	SET(CURLOPT_ERRORBUFFER, NULL);
+	SET(CURLOPT_PRIVATE, NULL);
+	return true;
 }
 
 /* Only one that was never with strangers. */
 static void
-spare_put(const struct fetch_call *call)
+spare_put(struct fetch_call *call)
 {
 	struct fetch *fetch = call->fetch;
+	struct err err;
 
-	if (call->untrusted || fetch->closing || fetch->n_spare == SPARE_MAX) {
+	if (call->untrusted || fetch->closing || fetch->n_spare == SPARE_MAX ||
+	    !empty(call, &err))
 		curl_easy_cleanup(call->easy);
-		return;
-	}
-	curl_easy_reset(call->easy);
-	fetch->spare[fetch->n_spare++] = call->easy;
+	else
+		fetch->spare[fetch->n_spare++] = call->easy;
 }
 
 bool
@@ -436,13 +477,15 @@ easy_open(struct fetch_call *call, struct err *err)
 {
 	struct fetch_sink *sink = call->spec.sink;
 
-	call->easy = spare_take(call);
+	call->easy = spare_take(call, err);
+	if (call->easy == NULL)
+		return false;
 	call->resuming =
 	    sink != NULL && sink->bytes > 0 && sink->etag[0] != '\0';
 	call->resume_from = call->resuming ? sink->bytes : 0;
 	call->body_sent = 0;
 	call->errbuf[0] = '\0';
-	if (set_all(call, err))
+	if (set_call(call, err))
 		return true;
 	easy_close(call);
 	return false;

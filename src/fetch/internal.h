@@ -37,6 +37,7 @@ struct multi {
 	CURLM *curl;
 	struct loop_timer timer;
 	const char *what;
+	struct socket_watch *watches; /* uthash by socket, multi.c */
 	/* queue.c */
 	struct host *hosts; /* uthash, those with calls */
 	int max_host_calls;
@@ -58,6 +59,8 @@ struct fetch {
 	struct fetch_call *calls;
 	CURL *spare[SPARE_MAX]; /* easy.c: handles without a call */
 	int n_spare;
+	struct fetch_call *unused; /* call.c: by next, to be used again */
+	int n_unused;
 	struct fetch_stats stats;
 };
 
@@ -149,6 +152,10 @@ void multi_init(struct multi *multi, struct fetch *fetch, const char *what,
 void multi_fini(struct multi *multi);
 void multi_add(struct multi *multi, struct fetch_call *call);
 void multi_remove(struct fetch_call *call);
+/* A connection of ours: it is watched until multi_close_socket(), which
+ * libcurl calls with the multi that it was opened for. */
+void multi_socket_opened(struct multi *multi, int fd);
+int multi_close_socket(void *clientp, curl_socket_t fd);
 
 /* outcome.c: fills reply->sent and times; true for a whole answer. */
 bool outcome_read(struct fetch_call *call, CURLcode code, struct err *err);

@@ -5,9 +5,15 @@
  * to it with curl_multi_socket_action(), and then the one drain finishes what
  * is done.  Nothing else finishes a handle, and no caller's code runs while
  * libcurl is on the stack (fetch->in_curl).
+ *
+ * A kept-alive connection is watched from its first request until it is
+ * closed: libcurl lets go of the socket after each, and taking it out of the
+ * kernel's list and back in costs as much as the request's own system calls.
  */
 #define LOG_MODULE "fetch"
 #include <stdlib.h>
+#include <unistd.h>
+#include <uthash.h>
 
 #include "fetch/sink.h"
 #include "reeld/log.h"
@@ -15,6 +21,10 @@
 struct socket_watch {
 	struct multi *multi;
 	struct loop_io *io;
+	int fd;
+	bool kept; /* until it is closed */
+	bool idle; /* libcurl asks for nothing */
+	UT_hash_handle hh;
 };
 
 static void
@@ -129,9 +139,49 @@ on_socket(int fd, int events, void *arg)
 {
 	struct socket_watch *watch = arg; /* may be freed by multi_act */
 
+	if (watch->idle) {
+		/* Closed by the other side: libcurl sees it before the next
+		 * use.  Until then it would be reported for ever. */
+		loop_io_set(watch->io, 0);
+		return;
+	}
 	multi_act(watch->multi, fd,
 	    (events & LOOP_READ ? CURL_CSELECT_IN : 0) |
 		(events & LOOP_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static struct socket_watch *
+watch_find(struct multi *multi, int fd)
+{
+	struct socket_watch *watch;
+
+	HASH_FIND_INT(multi->watches, &fd, watch);
+	return watch;
+}
+
+static struct socket_watch *
+watch_new(struct multi *multi, int fd)
+{
+	struct socket_watch *watch = xcalloc(1, sizeof *watch);
+
+	watch->multi = multi;
+	watch->fd = fd;
+	watch->io =
+	    loop_io_new(multi->fetch->loop, fd, multi->what, on_socket, watch);
+	HASH_ADD_INT(multi->watches, fd, watch);
+	multi->fetch->stats.sockets++;
+	return watch;
+}
+
+static void
+watch_free(struct socket_watch *watch)
+{
+	struct multi *multi = watch->multi;
+
+	HASH_DEL(multi->watches, watch);
+	loop_io_free(&watch->io);
+	free(watch);
+	multi->fetch->stats.sockets--;
 }
 
 /* libcurl: watch this socket for that. */
@@ -140,29 +190,50 @@ on_want_socket(
     CURL *easy, curl_socket_t fd, int what, void *clientp, void *socketp)
 {
 	struct multi *self = clientp;
-	struct socket_watch *watch = socketp;
+	struct socket_watch *watch = watch_find(self, fd);
 
-	if (what == CURL_POLL_REMOVE) {
-		if (watch != NULL) {
-			loop_io_free(&watch->io);
-			free(watch);
-			self->fetch->stats.sockets--;
-		}
+	if (what == CURL_POLL_REMOVE && watch == NULL)
+		return 0;
+	if (what == CURL_POLL_REMOVE && !watch->kept) {
+		watch_free(watch); /* a name lookup's */
 		return 0;
 	}
-	if (watch == NULL) {
-		watch = xcalloc(1, sizeof *watch);
-		watch->multi = self;
-		watch->io = loop_io_new(
-		    self->fetch->loop, fd, self->what, on_socket, watch);
-		if (curl_multi_assign(self->curl, fd, watch) != CURLM_OK)
-			abort();
-		self->fetch->stats.sockets++;
-	}
-	loop_io_set(watch->io,
-	    (what & CURL_POLL_IN ? LOOP_READ : 0) |
-		(what & CURL_POLL_OUT ? LOOP_WRITE : 0));
+	if (watch == NULL)
+		watch = watch_new(self, fd);
+	watch->idle = what == CURL_POLL_REMOVE;
+	if (watch->idle) /* nearly every socket would take bytes */
+		loop_io_set(watch->io, loop_io_events(watch->io) & LOOP_READ);
+	else
+		loop_io_set(watch->io,
+		    (what & CURL_POLL_IN ? LOOP_READ : 0) |
+			(what & CURL_POLL_OUT ? LOOP_WRITE : 0));
 	return 0;
+}
+
+void
+multi_socket_opened(struct multi *multi, int fd)
+{
+	struct socket_watch *watch = watch_find(multi, fd);
+
+	if (watch != NULL) {
+		log_error("multi=%s msg=\"a socket was closed behind our "
+			  "back\"",
+		    multi->what);
+		watch_free(watch);
+	}
+	watch_new(multi, fd)->kept = true;
+}
+
+/* libcurl: close this.  Its number may be anybody's next. */
+int
+multi_close_socket(void *clientp, curl_socket_t fd)
+{
+	struct multi *self = clientp;
+	struct socket_watch *watch = watch_find(self, fd);
+
+	if (watch != NULL)
+		watch_free(watch);
+	return close(fd);
 }
 
 /* libcurl: call me in so many ms, or not at all. */
@@ -219,7 +290,7 @@ multi_fini(struct multi *multi)
 {
 	if (multi->curl == NULL)
 		return;
-	/* Closing kept connections tells us to stop watching them. */
+	/* Closing the kept connections ends their watches. */
 	if (curl_multi_cleanup(multi->curl) != CURLM_OK)
 		log_error("multi=%s msg=\"cleanup\"", multi->what);
 	multi->curl = NULL;

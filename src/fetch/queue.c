@@ -160,7 +160,8 @@ queue_leave(struct fetch_call *call)
 	if (call->waiting) {
 		wait_end(call);
 	} else {
-		if (curl_easy_getinfo(call->easy, CURLINFO_HTTP_VERSION,
+		if (call->reply.status != 0 &&
+		    curl_easy_getinfo(call->easy, CURLINFO_HTTP_VERSION,
 			&version) == CURLE_OK &&
 		    version != 0)
 			host->shares = version == CURL_HTTP_VERSION_2_0;

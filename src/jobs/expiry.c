@@ -9,7 +9,7 @@
 #include "reeld/clock.h"
 #include "reeld/log.h"
 
-enum { CHECK_MS = 1000 };
+enum { CHECK_MS = 3000 };
 
 void
 expiry_learn(struct job *job, int64_t expires_ms)

@@ -119,7 +119,11 @@ struct job {
 	struct loop_defer *defer; /* `later` is on its way */
 	struct step_event later;
 	char later_why[40];
-	enum provider_step asking;  /* what `call` is */
+	enum provider_step asking; /* what `call` is */
+	char *last_said; /* poll.c: the last answer, if all it said was that
+			    the job goes on */
+	size_t last_len;
+	int last_status;
 	struct read_image *image;   /* images.c: an input being read */
 	int fit_fd;		    /* one that is made to fit, or -1 */
 	struct job_image images[2]; /* start, end */

@@ -265,6 +265,7 @@ job_free(struct job *job)
 		spec_fini(&job->spec);
 	free(job->enhanced);
 	free(job->endpoint);
+	free(job->last_said);
 	free(job->provider_id);
 	free(job->result_url);
 	free(job);

@@ -14,6 +14,9 @@
 /* Questions that a paid job survives "not found". */
 enum { NOT_KNOWN_YET = 3 };
 
+/* Bytes of an answer that are kept, to know it again. */
+enum { SAID_MAX = 1024 };
+
 static void ask(struct job *job, enum provider_step what);
 
 static void
@@ -67,6 +70,28 @@ meaning(struct job *job, const struct provider_verdict *verdict)
 	}
 }
 
+/* The same words as the last time, and then they said that it goes on. */
+static bool
+is_repeated(const struct job *job, const struct fetch_reply *reply)
+{
+	return job->last_said != NULL && job->asking == PROVIDER_STEP_POLL &&
+	    reply->status == job->last_status && reply->retry_after_s == 0 &&
+	    reply->body.len == job->last_len &&
+	    memcmp(reply->body.data, job->last_said, job->last_len) == 0;
+}
+
+static void
+remember(struct job *job, const struct fetch_reply *reply)
+{
+	free(job->last_said);
+	job->last_said = NULL;
+	if (reply->body.len == 0 || reply->body.len > SAID_MAX)
+		return;
+	job->last_said = xmemdup(reply->body.data, reply->body.len);
+	job->last_len = reply->body.len;
+	job->last_status = reply->status;
+}
+
 static void
 on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
 {
@@ -76,6 +101,11 @@ on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
 	struct step_event event = {0};
 	enum provider_step next;
 
+	if (err == NULL && is_repeated(job, reply)) {
+		progress_note(job, job->progress, job->position);
+		job_on_simple(job, ON_ALIVE);
+		return;
+	}
 	job_provider(job, &pj);
 	provider_read(
 	    job->lane->provider, job->asking, &pj, reply, err, &verdict);
@@ -97,8 +127,12 @@ on_reply(const struct fetch_reply *reply, const struct err *err, void *arg)
 	event.on = meaning(job, &verdict);
 	if (event.on == ON_POLL_FAILED)
 		job->engine->stats.poll_failures++;
-	if (event.on == ON_ALIVE)
+	if (event.on == ON_ALIVE) {
 		progress_note(job, verdict.progress, verdict.queue_position);
+		if (err == NULL && job->asking == PROVIDER_STEP_POLL &&
+		    verdict.retry_after_s == 0)
+			remember(job, reply);
+	}
 	event.retry_after_ms = verdict.retry_after_s * 1000LL;
 	event.why = job->why_code;
 	if (event.on == ON_DONE) {

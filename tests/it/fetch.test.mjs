@@ -133,6 +133,22 @@ test('what was sent: not, maybe, answered', async (t) => {
   for (const [r, error, sent] of rows) assert.deepEqual([r.error, r.sent], [error, sent]);
 });
 
+test('a kept connection that dies while nobody uses it is noticed once', async (t) => {
+  let closed;
+  const short = await server(t, (q, r) => {
+    r.end('short');
+    closed = new Promise((done) => { q.socket.once('close', done); });
+    r.once('finish', () => q.socket.end());
+  });
+  const long = await server(t, async (q, r) => { await closed; setTimeout(() => r.end('long'), 300); });
+  const of = (base) => ({ url: `${base}/`, base, allow_private: true });
+  const { replies, stats } = await fetchCli({ calls: [of(short), of(long), of(short), of(long), of(short)] });
+  assert.deepEqual(replies.map((r) => r.body), ['short', 'long', 'short', 'long', 'short']);
+  assert.equal(stats.connections, 4);
+  // A socket that stays readable would turn the loop without end.
+  assert.ok(stats.turns < 500, `${stats.turns} turns`);
+});
+
 test('a POST never goes out twice, also when a kept connection dies', async (t) => {
   let posts = 0;
   const base = await server(t, (q, r) => {

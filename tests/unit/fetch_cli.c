@@ -273,11 +273,13 @@ main(void)
 	cli_run(&cli, in);
 	getrusage(RUSAGE_SELF, &use);
 	printf("{\"rss_kib\":%ld,\"connections\":%llu,\"slow_turns\":%llu,"
-	       "\"worst_ms\":%lld}\n",
+	       "\"worst_ms\":%lld,\"turns\":%llu,\"sockets\":%d}\n",
 	    use.ru_maxrss,
 	    (unsigned long long)fetch_stats(cli.fetch)->connections,
 	    (unsigned long long)loop_stats(cli.loop)->slow_turns,
-	    (long long)(loop_stats(cli.loop)->worst_ns / 1000000));
+	    (long long)(loop_stats(cli.loop)->worst_ns / 1000000),
+	    (unsigned long long)loop_stats(cli.loop)->turns,
+	    fetch_stats(cli.fetch)->sockets);
 	fetch_free(cli.fetch);
 	loop_free(cli.loop);
 	json_object_put(in);

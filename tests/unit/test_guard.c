@@ -136,6 +136,52 @@ TEST(origins_are_compared_whole)
 	CHECK(!fetch_url_origin("https://example.org/", small, sizeof small));
 }
 
+/* One that was seen before is known again only when it is the same. */
+TEST(known_origins_are_not_mistaken)
+{
+	static const char *const others[][2] = {
+	    {"https://api.example.org.evil.net/x",
+		"https://api.example.org.evil.net:443"},
+	    {"https://api.example.org:8443/x", "https://api.example.org:8443"},
+	    {"http://api.example.org/x", "http://api.example.org:80"},
+	    {"https://api.example.or/x", "https://api.example.or:443"},
+	    {"https://api.example.org?x", "https://api.example.org:443"},
+	    {"https://API.example.org/x", "https://api.example.org:443"},
+	    {"https://api.example.org@evil.net/x", NULL},
+	    {"https://api.example.org:x@evil.net/", NULL},
+	    {"https://api.example.org:99999/", NULL},
+	    {"https://api.example.org/a b", NULL},
+	    {"https://api.example.org/\x01", NULL},
+	};
+	char out[100], small[10];
+
+	for (int round = 0; round < 3; round++) {
+		CHECK(fetch_url_origin(
+		    "https://api.example.org/a", out, sizeof out));
+		CHECK_STR(out, "https://api.example.org:443");
+		CHECK(!fetch_url_origin(
+		    "https://api.example.org/a", small, sizeof small));
+		for (size_t i = 0; i < nitems(others); i++) {
+			bool ok =
+			    fetch_url_origin(others[i][0], out, sizeof out);
+
+			CHECK(ok == (others[i][1] != NULL));
+			if (ok)
+				CHECK_STR(out, others[i][1]);
+		}
+	}
+	/* More than are remembered. */
+	for (int i = 0; i < 100; i++) {
+		char url[60], want[60];
+
+		snprintf(url, sizeof url, "https://h%d.example.org/v", i % 40);
+		snprintf(
+		    want, sizeof want, "https://h%d.example.org:443", i % 40);
+		CHECK(fetch_url_origin(url, out, sizeof out));
+		CHECK_STR(out, want);
+	}
+}
+
 int
 main(void)
 {
@@ -146,6 +192,7 @@ main(void)
 	    cmocka_unit_test(own_addresses_are_refused_too),
 	    cmocka_unit_test(deny_list_is_checked),
 	    cmocka_unit_test(origins_are_compared_whole),
+	    cmocka_unit_test(known_origins_are_not_mistaken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
