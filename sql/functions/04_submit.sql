@@ -26,8 +26,10 @@ end $$;
 -- and harms no other. Internal: the caller holds the keys' locks and the
 -- accounts. Several orders of one user are taken in the order of n, as if one
 -- had come after the other. Returns a row per order, see generation_submit.
--- The callers forbid plans that scan: one made while the tables were small
--- would be kept when they are large.
+-- A plan made while the tables were small is kept when they are large. So the
+-- callers forbid scans, and every row of a large table is looked up by its id
+-- in a lateral subquery that "offset 0" keeps the planner from turning round:
+-- it would rather read a table of a few rows whole, once.
 create function submit_all(p_items submit_item[]) returns table (n int,
 	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
@@ -46,6 +48,7 @@ declare
 	shown uuid[] := '{}';	-- the generation to answer with, by n
 	had bigint[] := '{}';	-- balance of the refused, by n
 	waits boolean[] := '{}'; -- by n: in line, null = not created
+	charge uuid[] := '{}';	-- by n: the charge's id
 	spends boolean := false; -- somebody has grants
 begin
 	for f in select i.n, i.user_id, i.id, i.hash, i.credits, old.id as old_id,
@@ -116,6 +119,7 @@ begin
 		if said[f.n] = 'created' then
 			shown[f.n] := f.id;
 			waits[f.n] := wait > 0 or runs >= f.running;
+			charge[f.n] := uuid7();
 			last[f.n] := expired;
 			spends := spends or f.first_expiry is not null;
 			has := has - f.credits;
@@ -150,10 +154,11 @@ begin
 				join models m on m.id = r.model_id
 			where waits[i.n] is not null
 		), priced as (
-			insert into charges (generation_id, user_id, quote, breakdown,
+			insert into charges (id, generation_id, user_id, quote, breakdown,
 				price_plan_id, plan_version)
-			select i.id, i.user_id, i.credits, i.breakdown, i.plan,
-				(select p.version from price_plans p where p.id = i.plan)
+			select charge[i.n], i.id, i.user_id, i.credits, i.breakdown,
+				i.plan, (select p.version from price_plans p
+				where p.id = i.plan)
 			from unnest(p_items) i where waits[i.n] is not null
 		)
 		insert into jobs (generation_id, user_id, provider, status, priority)
@@ -163,41 +168,47 @@ begin
 		from unnest(p_items) i join model_routes r on r.id = i.route
 		where waits[i.n] is not null order by i.n;
 		if spends then
-			perform grants_spend(c.id, c.user_id, c.quote)
-				from generate_subscripts(waits, 1) as y(n)
-				join charges c on c.generation_id = shown[y.n]
-				where waits[y.n] is not null and c.quote > 0;
+			perform grants_spend(charge[i.n], i.user_id, i.credits)
+				from unnest(p_items) i
+				where waits[i.n] is not null and i.credits > 0;
 		end if;
-		insert into ledger_entry (user_id, type, amount, charge_id)
-		select c.user_id, 'video_generation', -c.quote, c.id
-		from generate_subscripts(waits, 1) as y(n)
-			join charges c on c.generation_id = shown[y.n]
-		where waits[y.n] is not null and c.quote > 0 order by y.n;
 	end if;
 
-	return query with told as (
+	return query with paid as (
+		insert into ledger_entry (user_id, type, amount, charge_id)
+		select i.user_id, 'video_generation', -i.credits, charge[i.n]
+		from unnest(p_items) i
+		where waits[i.n] is not null and i.credits > 0 order by i.n
+		returning id, charge_id, balance_after, created_at
+	), told as (
 		insert into events (type, user_id, generation_id, version, data,
 			balance, balance_version)
-		select 'generation.created', x.user_id, x.id, x.version,
-			generation_data(x), l.balance_after, l.id
-		from generate_subscripts(waits, 1) as y(n)
-			join generations x on x.id = shown[y.n]
-			join charges c on c.generation_id = x.id
-			left join ledger_entry l on l.charge_id = c.id
-		where waits[y.n] is not null order by y.n
-		returning generation_id, seq, event_json(events) as event,
-			balance_version
+		select 'generation.created', i.user_id, i.id, x.version, x.data,
+			l.balance_after, l.id
+		from unnest(p_items) i cross join lateral (
+				select s.version, generation_data(s) as data
+				from generations s where s.id = i.id offset 0) x
+			left join paid l on l.charge_id = charge[i.n]
+		where waits[i.n] is not null order by i.n
+		returning generation_id, seq, event_json(events) as event
 	)
-	select i.n, said[i.n], e.seq, e.event, balance_json(l.user_id,
+	select i.n, said[i.n], e.seq, e.event, balance_json(i.user_id,
 		l.balance_after, l.id, l.created_at), null::jsonb,
 		case when e.seq is not null then array[e.seq] end,
 		coalesce(l.balance_after, had[i.n]), gp.x
 	from unnest(p_items) i
 		left join lateral (select x from generation_public x
-			where x.id = shown[i.n]) gp on true
-		left join told e on e.generation_id = i.id
-		left join ledger_entry l on l.id = coalesce(e.balance_version,
-			last[i.n])
+			where x.id = shown[i.n] offset 0) gp on true
+		left join told e on waits[i.n] is not null
+			and e.generation_id = i.id
+		left join lateral (
+			select p.id, p.balance_after, p.created_at
+			from paid p where p.charge_id = charge[i.n]
+			union all
+			-- Nothing was due, but grants ran out.
+			select s.id, s.balance_after, s.created_at
+			from ledger_entry s where s.id = case
+				when i.credits = 0 then last[i.n] end) l on true
 	order by i.n;
 end $$;
 
