@@ -49,6 +49,7 @@ declare
 	had bigint[] := '{}';	-- balance of the refused, by n
 	waits boolean[] := '{}'; -- by n: in line, null = not created
 	charge uuid[] := '{}';	-- by n: the charge's id
+	leaves bigint[] := '{}'; -- by n: the balance after it
 	spends boolean := false; -- somebody has grants
 begin
 	for f in select i.n, i.user_id, i.id, i.hash, i.credits, old.id as old_id,
@@ -123,6 +124,7 @@ begin
 			last[f.n] := expired;
 			spends := spends or f.first_expiry is not null;
 			has := has - f.credits;
+			leaves[f.n] := has;
 			if waits[f.n] then
 				wait := wait + 1;
 			else
@@ -153,20 +155,13 @@ begin
 			from unnest(p_items) i join model_routes r on r.id = i.route
 				join models m on m.id = r.model_id
 			where waits[i.n] is not null
-		), priced as (
-			insert into charges (id, generation_id, user_id, quote, breakdown,
-				price_plan_id, plan_version)
-			select charge[i.n], i.id, i.user_id, i.credits, i.breakdown,
-				i.plan, (select p.version from price_plans p
-				where p.id = i.plan)
-			from unnest(p_items) i where waits[i.n] is not null
 		)
-		insert into jobs (generation_id, user_id, provider, status, priority)
-		select i.id, i.user_id, r.provider, case when waits[i.n] then
-			'scheduled' else 'queued' end::job_status,
-			coalesce(i.priority, 100)
-		from unnest(p_items) i join model_routes r on r.id = i.route
-		where waits[i.n] is not null order by i.n;
+		insert into charges (id, generation_id, user_id, quote, breakdown,
+			price_plan_id, plan_version)
+		select charge[i.n], i.id, i.user_id, i.credits, i.breakdown,
+			i.plan, (select p.version from price_plans p
+			where p.id = i.plan)
+		from unnest(p_items) i where waits[i.n] is not null;
 		if spends then
 			perform grants_spend(charge[i.n], i.user_id, i.credits)
 				from unnest(p_items) i
@@ -175,11 +170,20 @@ begin
 	end if;
 
 	return query with paid as (
-		insert into ledger_entry (user_id, type, amount, charge_id)
-		select i.user_id, 'video_generation', -i.credits, charge[i.n]
+		insert into ledger_entry (user_id, type, amount, charge_id,
+			balance_after)
+		select i.user_id, 'video_generation', -i.credits, charge[i.n],
+			leaves[i.n]
 		from unnest(p_items) i
 		where waits[i.n] is not null and i.credits > 0 order by i.n
 		returning id, charge_id, balance_after, created_at
+	), line as (
+		insert into jobs (generation_id, user_id, provider, status, priority)
+		select i.id, i.user_id, r.provider, case when waits[i.n] then
+			'scheduled' else 'queued' end::job_status,
+			coalesce(i.priority, 100)
+		from unnest(p_items) i join model_routes r on r.id = i.route
+		where waits[i.n] is not null order by i.n
 	), told as (
 		insert into events (type, user_id, generation_id, version, data,
 			balance, balance_version)

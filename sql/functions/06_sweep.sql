@@ -111,10 +111,21 @@ end $$;
 create function generations_promote(p_limit int)
 returns table (user_id uuid, promoted jsonb) language plpgsql as $$
 begin
-	for user_id in select a.user_id from accounts a join users u
-		on u.id = a.user_id where a.waiting > 0 and a.active <
-		coalesce(u.concurrent_limit, config_int('video_concurrent_limit', 3))
-		order by a.user_id limit p_limit loop
+	-- From one user to the next in the index of what is pending.
+	for user_id in with recursive who as (
+			(select g.user_id from generations g where g.status = 'pending'
+				order by g.user_id limit 1)
+			union all
+			select (select g.user_id from generations g
+				where g.status = 'pending' and g.user_id > w.user_id
+				order by g.user_id limit 1)
+			from who w where w.user_id is not null)
+		select w.user_id from who w join lateral (select u.concurrent_limit,
+			a.active from accounts a join users u on u.id = a.user_id
+			where a.user_id = w.user_id and a.waiting > 0 offset 0) x on true
+		where x.active < coalesce(x.concurrent_limit,
+			config_int('video_concurrent_limit', 3))
+		order by w.user_id limit p_limit loop
 		promoted := user_promote(user_id);
 		if promoted is not null then
 			return next;

@@ -176,8 +176,6 @@ test('the schema refuses what would break the books', async () => {
 		+ "values ($1, 'adjustment', 0)", [u]);
 	await refuses('23505', 'insert into ledger_entry (user_id, type, amount, '
 		+ "charge_id) values ($1, 'video_generation', -10, $2)", [u, charge]);
-	await refuses('P0011', 'insert into ledger_entry (user_id, type, amount, '
-		+ "charge_id) values ($1, 'video_generation', -9, $2)", [u, charge]);
 	await refuses('P0013', 'insert into ledger_entry (user_id, type, amount, '
 		+ "charge_id) values ($1, 'video_refund', 10, $2)", [u, charge]);
 	await refuses('P0013', 'insert into ledger_entry (user_id, type, amount, '
@@ -191,17 +189,39 @@ test('the schema refuses what would break the books', async () => {
 	await refuses('P0020', "update generations set status = 'failed', "
 		+ "error_code = 'x', completed_at = now(), version = version + 1 "
 		+ 'where id = $1', [w.generation_id]);
-	// A job without a charge is refused when the transaction commits.
-	await conn.query('begin');
-	await conn.query('insert into generations (id, user_id, mode, model_id, '
-		+ 'model, model_name, route_id, provider, prompt, spec, status, '
-		+ "credits) select $1, user_id, mode, model_id, model, model_name, "
-		+ "route_id, provider, prompt, spec, 'queued', 5 from generations "
-		+ 'limit 1', [randomUUID()]);
-	await conn.query('insert into jobs (generation_id, user_id, provider, '
-		+ "status) select id, user_id, provider, 'queued' from generations "
-		+ 'where credits = 5');
-	await refuses('P0019', 'commit');
+	// Two entries in one statement say what each leaves.
+	const { balance } = await k.one('select balance from accounts where user_id = $1', [u]);
+	const pair = async (code, first, second) => refuses(code, 'insert into ledger_entry (user_id, type, amount, '
+		+ "balance_after) values ($1, 'bonus', 3, $2), ($1, 'bonus', 4, $3)", [u, first, second]);
+	await pair('P0021', Number(balance) + 4, Number(balance) + 8);
+	await pair('P0021', Number(balance) + 3, Number(balance) + 4);
+	await pair('P0021', null, null);
+	assert.equal((await k.one('select balance from accounts where user_id = $1', [u])).balance, balance);
+	await refuses('P0015', 'insert into ledger_entry (user_id, type, amount, balance_after) '
+		+ "values ($1, 'bonus', 3, 3)", [randomUUID()]);
+	await refuses('23503', 'insert into accounts (user_id) values ($1)', [randomUUID()]);
+	// A charge that is not debited in full, and a job without a charge.
+	const order = async () => {
+		await conn.query('begin');
+		const { rows: [g] } = await conn.query('insert into generations (id, user_id, mode, model_id, '
+			+ 'model, model_name, route_id, provider, prompt, spec, status, '
+			+ "credits) select $1, user_id, mode, model_id, model, model_name, "
+			+ "route_id, provider, prompt, spec, 'queued', 5 from generations "
+			+ 'where user_id = $2 limit 1 returning id', [randomUUID(), u]);
+		return g.id;
+	};
+	const bill = async (id) => (await conn.query('insert into charges (generation_id, user_id, quote, breakdown) '
+		+ "values ($1, $2, 5, '{}') returning id", [id, u])).rows[0].id;
+	const job = "insert into jobs (generation_id, user_id, provider, status) values ($1, $2, 'fal', 'queued')";
+	await refuses('P0011', 'insert into ledger_entry (user_id, type, amount, charge_id) '
+		+ "values ($1, 'video_generation', -4, $2)", [u, await bill(await order())]);
+	await conn.query('rollback');
+	const unpaid = await order();
+	await bill(unpaid);
+	await refuses('P0019', job, [unpaid, u]);
+	await conn.query('rollback');
+	await refuses('P0019', job, [await order(), u]);
+	await conn.query('rollback');
 	assert.deepEqual(await k.audit(), {});
 });
 
