@@ -1,8 +1,9 @@
 /*
  * submits.c - orders gathered into transactions; see submits.h.
  *
- * A user's orders always take the same lane, and a lane has one transaction
- * under way, so that two of them do not meet at one account.
+ * A lane has one transaction under way.  While a user has orders here they all
+ * take one lane, so that two transactions do not meet at one account; the first
+ * of them takes the lane with the least to do.
  */
 #define LOG_MODULE "api"
 #include <stdio.h>
@@ -18,11 +19,20 @@ enum {
 	LANES = 2,
 	MOST = 32,		 /* orders in one transaction */
 	MOST_BYTES = 512 * 1024, /* of their text, beyond the first one's */
+	BUCKETS = 256,		 /* of users that have orders here */
+};
+
+struct user {
+	struct user *next, **prev;
+	struct lane *lane;
+	int orders;
+	char id[ID_LEN + 1];
 };
 
 struct submit {
 	struct submit *next;
 	struct submits *owner;
+	struct user *user;
 	struct submit **slot; /* NULL: nobody waits for it */
 	submit_fn *fn;
 	void *arg;
@@ -33,6 +43,7 @@ struct submit {
 
 struct lane {
 	struct submits *owner;
+	int orders;		      /* of all its users */
 	struct submit *first, **last; /* not sent yet */
 	struct submit *sent[MOST];
 	int n_sent;
@@ -43,14 +54,69 @@ struct lane {
 struct submits {
 	struct app *app;
 	struct lane lanes[LANES];
+	struct user *users[BUCKETS];
 	struct submit *alone;
 };
 
 static void lane_soon(struct lane *lane);
 
+/* --- Users and their lanes ------------------------------------------------ */
+
+static struct lane *
+least_busy(struct submits *self)
+{
+	struct lane *best = &self->lanes[0];
+
+	for (int i = 1; i < LANES; i++)
+		if (self->lanes[i].orders < best->orders)
+			best = &self->lanes[i];
+	return best;
+}
+
+/* Counts one order more of that user. */
+static struct user *
+user_hold(struct submits *self, const char *id)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+	struct user **bucket, *user;
+
+	for (const char *p = id; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619u;
+	bucket = &self->users[(hash >> 16) % BUCKETS];
+	for (user = *bucket; user != NULL; user = user->next)
+		if (strcmp(user->id, id) == 0)
+			break;
+	if (user == NULL) {
+		user = xcalloc(1, sizeof *user);
+		str_copy(user->id, sizeof user->id, id);
+		user->lane = least_busy(self);
+		user->next = *bucket;
+		user->prev = bucket;
+		if (user->next != NULL)
+			user->next->prev = &user->next;
+		*bucket = user;
+	}
+	user->orders++;
+	user->lane->orders++;
+	return user;
+}
+
+static void
+user_release(struct user *user)
+{
+	user->lane->orders--;
+	if (--user->orders > 0)
+		return;
+	*user->prev = user->next;
+	if (user->next != NULL)
+		user->next->prev = user->prev;
+	free(user);
+}
+
 static void
 submit_free(struct submit *item)
 {
+	user_release(item->user);
 	if (item->slot != NULL)
 		*item->slot = NULL;
 	free(item->text);
@@ -197,26 +263,18 @@ lane_soon(struct lane *lane)
 		    lane, &lane->defer);
 }
 
-static struct lane *
-lane_of(struct submits *self, const char *user)
-{
-	uint32_t hash = 2166136261u; /* FNV-1a */
-
-	for (const char *p = user; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * 16777619u;
-	return &self->lanes[(hash >> 16) % LANES];
-}
-
 void
 submits_add(struct submits *self, const char *user,
     const struct json_object *order, struct submit **slot, submit_fn *fn,
     void *arg)
 {
 	struct submit *item = xcalloc(1, sizeof *item);
-	struct lane *lane = lane_of(self, user);
+	struct user *who = user_hold(self, user);
+	struct lane *lane = who->lane;
 	char *text = json_dump_text(order);
 
 	item->owner = self;
+	item->user = who;
 	item->slot = slot;
 	item->fn = fn;
 	item->arg = arg;
