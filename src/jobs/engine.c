@@ -118,7 +118,7 @@ static void
 wake_local(struct engine *self)
 {
 	if (self->up && !self->draining && !timer_is_set(&self->wake))
-		timer_set_ms(&self->wake, 1);
+		timer_set_ms(&self->wake, 0); /* once per turn of the loop */
 }
 
 void
