@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "api/submits.h"
 #include "reeld/jobs.h"
@@ -19,11 +20,10 @@ enum {
 	LANES = 2,
 	MOST = 32,		 /* orders in one transaction */
 	MOST_BYTES = 512 * 1024, /* of their text, beyond the first one's */
-	BUCKETS = 256,		 /* of users that have orders here */
 };
 
 struct user {
-	struct user *next, **prev;
+	UT_hash_handle hh; /* by id */
 	struct lane *lane;
 	int orders;
 	char id[ID_LEN + 1];
@@ -54,7 +54,7 @@ struct lane {
 struct submits {
 	struct app *app;
 	struct lane lanes[LANES];
-	struct user *users[BUCKETS];
+	struct user *users; /* uthash, those with orders here */
 	struct submit *alone;
 };
 
@@ -77,24 +77,14 @@ least_busy(struct submits *self)
 static struct user *
 user_hold(struct submits *self, const char *id)
 {
-	uint32_t hash = 2166136261u; /* FNV-1a */
-	struct user **bucket, *user;
+	struct user *user;
 
-	for (const char *p = id; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)*p) * 16777619u;
-	bucket = &self->users[(hash >> 16) % BUCKETS];
-	for (user = *bucket; user != NULL; user = user->next)
-		if (strcmp(user->id, id) == 0)
-			break;
+	HASH_FIND_STR(self->users, id, user);
 	if (user == NULL) {
 		user = xcalloc(1, sizeof *user);
-		str_copy(user->id, sizeof user->id, id);
+		(void)str_copy(user->id, sizeof user->id, id);
 		user->lane = least_busy(self);
-		user->next = *bucket;
-		user->prev = bucket;
-		if (user->next != NULL)
-			user->next->prev = &user->next;
-		*bucket = user;
+		HASH_ADD_STR(self->users, id, user);
 	}
 	user->orders++;
 	user->lane->orders++;
@@ -102,21 +92,19 @@ user_hold(struct submits *self, const char *id)
 }
 
 static void
-user_release(struct user *user)
+user_release(struct submits *self, struct user *user)
 {
 	user->lane->orders--;
 	if (--user->orders > 0)
 		return;
-	*user->prev = user->next;
-	if (user->next != NULL)
-		user->next->prev = user->prev;
+	HASH_DEL(self->users, user);
 	free(user);
 }
 
 static void
 submit_free(struct submit *item)
 {
-	user_release(item->user);
+	user_release(item->owner, item->user);
 	if (item->slot != NULL)
 		*item->slot = NULL;
 	free(item->text);
