@@ -19,6 +19,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/functions/03_flow.sql \
 	sql/functions/04_generation.sql \
 	sql/functions/04_submit.sql \
+	sql/functions/05_claim.sql \
 	sql/functions/05_job.sql \
 	sql/functions/06_sweep.sql \
 	sql/functions/07_worker.sql \

@@ -1,0 +1,234 @@
+-- Who carries a job: claim, adopt, clean, release. ENGINE pool only.
+-- job.owner is the lease. crash_count goes up when a job is claimed or adopted
+-- from a dead instance and back to 0 at every clean step, so a job that kills
+-- its process is found.
+
+-- job_claim: takes queued jobs for instance p_owner, lowest (priority,
+-- eligible_at, id) first. The arrays go together: up to p_slots[i] jobs of
+-- provider p_providers[i] on account p_accounts[i] (null: no account), which
+-- may have p_concurrency[i] jobs at once and p_rpm[i] submits per minute (0 or
+-- null: no limit) over all instances; the account rows are the lock for that.
+-- A provider or account that is paused, held or open gives none; one that is
+-- half open gives one. Providers that are named and have no room at all lose
+-- queued jobs to other routes that have (jobs_move). Fair between users
+-- because only a user's first few generations are queued at all. Returns
+-- job_work rows, job_status running.
+create function job_claim(p_owner uuid, p_providers text[], p_slots int[],
+	p_accounts uuid[] default null, p_concurrency int[] default null,
+	p_rpm int[] default null) returns setof job_work
+language plpgsql rows 20 as $$
+declare
+	ids uuid[];
+	names text[];
+	accounts uuid[];
+	rooms int[];
+	able text[];
+	free int[];
+	stuck text[];
+begin
+	if not exists (select from jobs q where q.status = 'queued'
+		and q.provider = any (p_providers) and q.eligible_at <= now()) then
+		return;
+	end if;
+	-- Claimers of one limited account come one after the other.
+	perform from provider_accounts a where a.id in (select w.account
+		from unnest(p_accounts, p_concurrency, p_rpm)
+			as w(account, most, rpm) join provider_accounts l
+			on l.id = w.account
+		where w.most > 0 or w.rpm > 0 or l.opened_until is not null)
+		order by a.id for no key update;
+	select array_agg(x.provider), array_agg(x.account), array_agg(x.n)
+		into names, accounts, rooms
+	from (
+		select w.provider, w.account, least(w.n,
+			case when w.most > 0 then w.most - (select count(*)
+				from jobs j where j.account_id = w.account
+				and j.finished_at is null
+				and j.step in ('submit', 'poll'))::int end,
+			case when w.rpm > 0 then rate_room(a.submit_tat, w.rpm) end,
+			case when a.opened_until is not null then 1 end) as n
+		from unnest(p_providers, p_slots, p_accounts, p_concurrency, p_rpm)
+			as w(provider, n, account, most, rpm)
+			join providers p on p.name = w.provider
+			left join provider_accounts a on a.id = w.account
+		where w.n > 0 and (p.state = 'on'
+			or p.state = 'paused' and p.paused_until <= now())
+			and (p.sunset_at is null or p.sunset_at > now())
+			and (w.account is null or account_able(a))
+	) x where x.n > 0;
+	if names is null then
+		return;
+	end if;
+	stuck := array(select unnest(p_providers) except select unnest(names));
+	if cardinality(stuck) > 0 then
+		-- What is left after each provider's own queue.
+		select array_agg(t.provider), array_agg(t.n) into able, free from (
+			select o.provider, (o.n - (select count(*) from (select
+				from jobs q where q.status = 'queued'
+				and q.provider = o.provider and q.eligible_at <= now()
+				limit o.n) own))::int as n
+			from (select u.provider, sum(u.n) as n from unnest(names, rooms)
+				as u(provider, n) group by u.provider) o) t where t.n > 0;
+		if able is not null then
+			perform jobs_move(stuck, able, free);
+		end if;
+	end if;
+	with want as (
+		select u.provider, sum(u.n) as n from unnest(names, rooms)
+			as u(provider, n) group by u.provider
+	), pick as materialized (
+		select want.provider, j.id, j.nth from want cross join lateral (
+			select f.id, row_number() over () as nth from (
+				select q.id from jobs q where q.status = 'queued'
+					and q.provider = want.provider and q.eligible_at <= now()
+				order by q.priority, q.eligible_at, q.id limit want.n
+				for update skip locked) f) j
+	), slot as (
+		-- By weight among the accounts that have room.
+		select u.provider, u.account, row_number() over (partition by
+			u.provider order by coalesce(a.weight, 1) = 0, -ln(1 - random())
+			/ greatest(coalesce(a.weight, 1), 1)) as nth
+		from unnest(names, accounts, rooms) as u(provider, account, n)
+			left join provider_accounts a on a.id = u.account
+			join (select p.provider, count(*) as n from pick p
+				group by p.provider) got on got.provider = u.provider
+			cross join generate_series(1, least(u.n, got.n))
+	), took as (
+		update jobs j set status = 'running', owner = p_owner,
+			account_id = slot.account, crash_count = j.crash_count + 1,
+			started_at = coalesce(j.started_at, now())
+		from pick join slot using (provider, nth) where j.id = pick.id
+		returning j.id, j.account_id
+	), spent as (
+		update provider_accounts a set
+			submit_tat = case when w.rpm > 0 then greatest(a.submit_tat,
+				now()) + t.n * rate_interval(w.rpm) else a.submit_tat end,
+			probe_at = case when a.opened_until is not null then now() end,
+			opened_until = case when a.opened_until is not null then now()
+				+ interval '1 minute' end
+		from (select account_id, count(*) as n from took
+			where account_id is not null group by account_id) t
+			join unnest(p_accounts, p_rpm) as w(account, rpm)
+			on w.account = t.account_id
+		where a.id = t.account_id and (w.rpm > 0
+			or a.opened_until is not null)
+	)
+	select array_agg(id) into ids from took;
+	if ids is null then
+		return;
+	end if;
+	return query select * from job_work where job_id = any (ids)
+		order by priority, eligible_ms, job_id;
+end $$;
+
+-- job_adopt: takes over jobs whose instance is dead (no beat for p_dead),
+-- stopped, or that were released. Pages by id: call with p_after null, then
+-- with the GREATEST job_id of the page until no row comes (rows come in user
+-- order, see README, locks). Outcomes per row: adopted
+-- (w.step and w.attempt_status say where it stood; `submitting` = it is not
+-- known whether the provider has it); poisoned (third crash: failed with
+-- internal_poison and refunded); skipped (a kind, or a provider that is not in
+-- p_providers, which this version does not know: left alone, for one that
+-- does); `refused ...` (the books did not let it end: left alone).
+create function job_adopt(p_owner uuid, p_dead interval, p_after uuid,
+	p_limit int, p_providers text[] default null) returns setof adopt_result language plpgsql as $$
+declare
+	dead uuid[] := array(select id from instances where stopped_at is not null
+		or beat_at < now() - p_dead);
+	crashed uuid[] := array(select id from instances where stopped_at is null
+		and beat_at < now() - p_dead);
+	after uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
+	held record;
+	m move_result;
+	res adopt_result;
+begin
+	if p_owner = any (crashed) then
+		return; -- the caller itself missed its beats: it must not adopt
+	end if;
+	-- In user order: two sweeps that both end jobs lock accounts alike.
+	for held in
+		with locked as (
+			select j.id, j.user_id, j.generation_id, j.kind, j.crash_count,
+				j.owner, j.provider
+			from jobs j where j.id in (
+				(select o.id from jobs o where o.owner is null
+					and o.status in ('running', 'waiting', 'retry_wait',
+					'uncertain') and o.id > after
+					order by o.id limit p_limit)
+				union all
+				(select d.id from jobs d where d.owner = any (dead)
+					and d.id > after order by d.id limit p_limit))
+			and j.finished_at is null
+			and (j.owner is null or j.owner = any (dead))
+			and j.status in ('running', 'waiting', 'retry_wait', 'uncertain')
+			order by j.id limit p_limit
+			for update skip locked)
+		select * from locked order by user_id, id loop
+		res := null;
+		if held.kind <> 'generate' or held.provider <> all (p_providers) then
+			res.outcome := 'skipped';
+		elsif held.owner = any (crashed) and held.crash_count + 1 >= 3 then
+			begin
+				update attempts set status = 'failed', finished_at = now(),
+					error_class = 'internal', error_code = 'internal_poison'
+					where job_id = held.id
+					and status not in ('succeeded', 'failed', 'cancelled');
+				m := generation_end(held.generation_id, 'failed', 'internal',
+					'internal_poison',
+					'The job failed repeatedly inside the server.', null,
+					true, 0);
+				perform rules_now();
+				res.outcome := 'poisoned';
+				res.event_seq := m.event_seq;
+				res.event := m.event;
+				res.balance_event := m.balance_event;
+				res.promoted := m.promoted;
+				res.seqs := m.seqs;
+			exception when others then
+				res.outcome := refusal(sqlstate, sqlerrm);
+			end;
+		else
+			update jobs set owner = p_owner, crash_count = crash_count
+				+ (held.owner = any (crashed) and held.owner is not null)::int
+				where id = held.id;
+			res.outcome := 'adopted';
+		end if;
+		select w into res.w from job_work w where w.job_id = held.id;
+		return next res;
+	end loop;
+end $$;
+
+-- job_clean: these jobs took a step without crashing (say, the first poll
+-- after an adoption). Returns how many were still p_owner's.
+create function job_clean(p_owner uuid, p_ids uuid[]) returns int
+language plpgsql as $$
+declare
+	n int;
+begin
+	update jobs set crash_count = 0 where id in (select id from jobs
+		where id = any (p_ids) and owner = p_owner and crash_count > 0
+		order by id for update skip locked);
+	get diagnostics n = row_count;
+	return n;
+end $$;
+
+-- job_release: a draining instance gives back its jobs (p_ids null = all).
+-- Jobs that never reached a provider go back to the queue, the others wait
+-- for a living instance to adopt them at once. Returns how many.
+create function job_release(p_owner uuid, p_ids uuid[]) returns int
+language plpgsql as $$
+declare
+	n int;
+begin
+	update jobs j set owner = null, crash_count = 0,
+		status = case when j.step = 'submit' and j.status = 'running'
+			and g.status = 'queued' then 'queued'::job_status
+			else j.status end,
+		account_id = case when j.step = 'submit' and j.status = 'running'
+			and g.status = 'queued' then null else j.account_id end
+		from generations g where g.id = j.generation_id
+		and j.id in (select id from jobs where owner = p_owner
+			and (p_ids is null or id = any (p_ids)) order by id for update);
+	get diagnostics n = row_count;
+	return n;
+end $$;
