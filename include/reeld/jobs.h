@@ -79,7 +79,7 @@ struct engine_deps {
 struct engine_stats {
 	int active, waiting_slot, slots_used;
 	int left; /* jobs of dead instances that can't be taken over here */
-	uint64_t claimed, adopted, released, lease_lost;
+	uint64_t claimed, adopted, set_apart, released, lease_lost;
 	uint64_t enhanced, enhance_failures, images_fitted;
 	uint64_t submits, submit_refused, submit_busy, submit_not_sent;
 	uint64_t submit_uncertain, orphan_submits;

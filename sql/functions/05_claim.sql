@@ -1,7 +1,17 @@
 -- Who carries a job: claim, adopt, clean, release. ENGINE pool only.
--- job.owner is the lease. crash_count goes up when a job is claimed or adopted
--- from a dead instance and back to 0 at every clean step, so a job that kills
--- its process is found.
+-- job.owner is the lease.
+--
+-- Which job kills its process? crash_count goes up when a job is claimed, and
+-- when its instance crashed (its beats stopped) while the job was performing;
+-- it goes back to 0 at every clean step. Two or more make a suspect. What was
+-- parked performed nothing and is not blamed. When an instance crashed with
+--   one suspect that was all it performed: that one is the poison, and fails;
+--   one suspect among others that performed: the poison at its sixth crash;
+--   else nobody is judged: all its suspects are set apart (owner null, and
+--   still suspect), in the transaction that first looks at them.
+-- Those set apart are taken by halves, the least blamed first, so a poison has
+-- half as many neighbours at each further crash and is alone in the end, while
+-- the others take their step and are cleared.
 
 -- job_claim: takes queued jobs for instance p_owner, lowest (priority,
 -- eligible_at, id) first. The arrays go together: up to p_slots[i] jobs of
@@ -121,15 +131,30 @@ begin
 		order by priority, eligible_ms, job_id;
 end $$;
 
+-- job_performs: is there something that a crash may be blamed on? What waits
+-- for a callback or a person (uncertain) does nothing.
+create function job_performs(p_status job_status) returns boolean
+language sql immutable as $$
+	select p_status in ('running', 'waiting')
+$$;
+
+create function job_is_suspect(p_status job_status, p_crashes int)
+returns boolean language sql immutable as $$
+	select p_crashes >= 2 and p_status in ('running', 'waiting')
+$$;
+
 -- job_adopt: takes over jobs whose instance is dead (no beat for p_dead),
 -- stopped, or that were released. Pages by id: call with p_after null, then
--- with the GREATEST job_id of the page until no row comes (rows come in user
--- order, see README, locks). Outcomes per row: adopted
+-- with the GREATEST job_id of the page, those set apart left out, until no row
+-- comes (rows come in user order, see README, locks). Outcomes per row: adopted
 -- (w.step and w.attempt_status say where it stood; `submitting` = it is not
--- known whether the provider has it); poisoned (third crash: failed with
--- internal_poison and refunded); skipped (a kind, or a provider that is not in
--- p_providers, which this version does not know: left alone, for one that
--- does); `refused ...` (the books did not let it end: left alone).
+-- known whether the provider has it); poisoned (failed with internal_poison and
+-- refunded); set_apart (of w only job_id, generation_id, owner: the one that
+-- crashed, and crash_count; of any page); skipped (a kind, or a provider that
+-- is not in p_providers, which this version does not know: left alone, for one
+-- that does); `refused ...` (the books did not let it end: left alone).
+-- Those set apart come last, when the page is empty: as many as leave p_owner
+-- with no more than half of all suspects, of the least crashes that there are.
 create function job_adopt(p_owner uuid, p_dead interval, p_after uuid,
 	p_limit int, p_providers text[] default null) returns setof adopt_result language plpgsql as $$
 declare
@@ -138,6 +163,15 @@ declare
 	crashed uuid[] := array(select id from instances where stopped_at is null
 		and beat_at < now() - p_dead);
 	after uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
+	open uuid[]; -- crashed with suspects, and not judged (yet)
+	x uuid;
+	ids uuid[];
+	guilty uuid[] := '{}';
+	n int;
+	others int;
+	most int;
+	level int; -- of crashes
+	own int;
 	held record;
 	m move_result;
 	res adopt_result;
@@ -145,21 +179,59 @@ begin
 	if p_owner = any (crashed) then
 		return; -- the caller itself missed its beats: it must not adopt
 	end if;
+	-- The row of the instance is the lock for judging it: who does not get it,
+	-- or not all suspects, leaves alone whatever that instance performed.
+	open := array(select distinct owner from jobs where owner = any (crashed)
+		and job_is_suspect(status, crash_count));
+	foreach x in array array(select id from instances where id = any (open)
+		and stopped_at is null and beat_at < now() - p_dead
+		order by id for no key update skip locked) loop
+		select count(*) filter (where job_is_suspect(status, crash_count)),
+			count(*) filter (where not job_is_suspect(status, crash_count)),
+			max(crash_count) into n, others, most
+			from jobs where owner = x and job_performs(status);
+		ids := array(select id from jobs where owner = x
+			and job_is_suspect(status, crash_count)
+			order by id for update skip locked);
+		continue when cardinality(ids) <> n;
+		open := array_remove(open, x);
+		if n = 1 and (others = 0 or most + 1 >= 6) then
+			guilty := guilty || ids;
+			continue;
+		end if;
+		update jobs set owner = null, crash_count = crash_count + 1,
+			last_error = 'The server crashed while it carried this job and '
+				'others; it is tried again in smaller company.'
+			where id = any (ids);
+		for held in select id, generation_id, crash_count from jobs
+			where id = any (ids) order by id loop
+			res := null;
+			res.outcome := 'set_apart';
+			res.w.job_id := held.id;
+			res.w.generation_id := held.generation_id;
+			res.w.owner := x;
+			res.w.crash_count := held.crash_count;
+			return next res;
+		end loop;
+	end loop;
 	-- In user order: two sweeps that both end jobs lock accounts alike.
 	for held in
 		with locked as (
-			select j.id, j.user_id, j.generation_id, j.kind, j.crash_count,
+			select j.id, j.user_id, j.generation_id, j.kind, j.status,
 				j.owner, j.provider
 			from jobs j where j.id in (
 				(select o.id from jobs o where o.owner is null
 					and o.status in ('running', 'waiting', 'retry_wait',
 					'uncertain') and o.id > after
+					and not job_is_suspect(o.status, o.crash_count)
 					order by o.id limit p_limit)
 				union all
 				(select d.id from jobs d where d.owner = any (dead)
-					and d.id > after order by d.id limit p_limit))
+					and d.id > after and not (d.owner = any (open)
+					and job_performs(d.status)) order by d.id limit p_limit))
 			and j.finished_at is null
-			and (j.owner is null or j.owner = any (dead))
+			and (j.owner = any (dead) or j.owner is null
+				and not job_is_suspect(j.status, j.crash_count))
 			and j.status in ('running', 'waiting', 'retry_wait', 'uncertain')
 			order by j.id limit p_limit
 			for update skip locked)
@@ -167,7 +239,7 @@ begin
 		res := null;
 		if held.kind <> 'generate' or held.provider <> all (p_providers) then
 			res.outcome := 'skipped';
-		elsif held.owner = any (crashed) and held.crash_count + 1 >= 3 then
+		elsif held.id = any (guilty) then
 			begin
 				update attempts set status = 'failed', finished_at = now(),
 					error_class = 'internal', error_code = 'internal_poison'
@@ -189,25 +261,54 @@ begin
 			end;
 		else
 			update jobs set owner = p_owner, crash_count = crash_count
-				+ (held.owner = any (crashed) and held.owner is not null)::int
-				where id = held.id;
+				+ (held.owner is not null and held.owner = any (crashed)
+				and job_performs(held.status))::int where id = held.id;
 			res.outcome := 'adopted';
 		end if;
+		select w into res.w from job_work w where w.job_id = held.id;
+		return next res;
+	end loop;
+	if found then
+		return;
+	end if;
+	select o.crash_count, count(*) into level, n from jobs o
+		where o.owner is null and o.status in ('running', 'waiting',
+		'retry_wait', 'uncertain')
+		and job_is_suspect(o.status, o.crash_count) and o.kind = 'generate'
+		and coalesce(o.provider = any (p_providers), true)
+		group by o.crash_count order by o.crash_count limit 1;
+	if not found then
+		return;
+	end if;
+	select count(*) into own from jobs where owner = p_owner
+		and job_is_suspect(status, crash_count);
+	for held in select o.id from jobs o
+		where o.owner is null and o.status in ('running', 'waiting',
+		'retry_wait', 'uncertain') and job_performs(o.status)
+		and o.crash_count = level and o.kind = 'generate'
+		and coalesce(o.provider = any (p_providers), true)
+		order by o.id limit greatest(least((own + n + 1) / 2 - own, p_limit), 0)
+		for update skip locked loop
+		update jobs set owner = p_owner where id = held.id;
+		res := null;
+		res.outcome := 'adopted';
 		select w into res.w from job_work w where w.job_id = held.id;
 		return next res;
 	end loop;
 end $$;
 
 -- job_clean: these jobs took a step without crashing (say, the first poll
--- after an adoption). Returns how many were still p_owner's.
+-- after an adoption). Waits for rows that are held, so that none stays suspect
+-- unnoticed. Returns how many were still p_owner's, and blamed.
 create function job_clean(p_owner uuid, p_ids uuid[]) returns int
 language plpgsql as $$
 declare
 	n int;
 begin
-	update jobs set crash_count = 0 where id in (select id from jobs
-		where id = any (p_ids) and owner = p_owner and crash_count > 0
-		order by id for update skip locked);
+	update jobs set crash_count = 0,
+		last_error = case when crash_count < 3 then last_error end
+		where id in (select id from jobs where id = any (p_ids)
+		and owner = p_owner and crash_count > 0 order by id for update);
 	get diagnostics n = row_count;
 	return n;
 end $$;

@@ -132,6 +132,13 @@ metrics_engine(struct buf *out, const struct app *app)
 	counter(out, "reeld_jobs_claimed_total", "Jobs taken.", s->claimed);
 	counter(out, "reeld_jobs_adopted_total", "Jobs of dead instances.",
 	    s->adopted);
+	counter(out, "reeld_jobs_set_apart_total",
+	    "Times that a job's instance crashed and it may have been its "
+	    "fault.",
+	    s->set_apart);
+	counter(out, "reeld_jobs_poisoned_total",
+	    "Jobs that crashed their instances, failed and refunded.",
+	    s->poisoned);
 	counter(
 	    out, "reeld_jobs_requeued_total", "Jobs put back.", s->requeued);
 	counter(out, "reeld_jobs_refused_total",

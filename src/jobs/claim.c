@@ -199,7 +199,7 @@ static void
 on_adopted(const struct pg_rows *rows, const struct err *err, void *arg)
 {
 	struct engine *self = arg;
-	int n;
+	int n, apart = 0;
 
 	self->adopting = false;
 	if (err != NULL) {
@@ -216,13 +216,19 @@ on_adopted(const struct pg_rows *rows, const struct err *err, void *arg)
 		struct job *job;
 		struct id id;
 
+		if (str_eq(outcome, "set_apart")) { /* of no page */
+			apart++;
+			continue;
+		}
 		if (id_parse(pg_text(rows, i, "job_id"), &id) &&
 		    strcmp(id.text, self->adopt_after.text) > 0)
 			self->adopt_after = id;
 		if (str_eq(outcome, "poisoned")) {
 			self->stats.poisoned++;
 			log_error(
-			    "job=%s msg=\"third crash, failed\"", id.text);
+			    "job=%s msg=\"it crashed the server again "
+			    "and again, failed\"",
+			    id.text);
 			engine_publish(self, rows, i);
 			continue;
 		}
@@ -239,6 +245,11 @@ on_adopted(const struct pg_rows *rows, const struct err *err, void *arg)
 		self->stats.adopted++;
 		job_begin(job);
 	}
+	self->stats.set_apart += (uint64_t)apart;
+	if (apart > 0)
+		log_warn("jobs=%d msg=\"set apart: one of them may have "
+			 "crashed its instance; they are tried by halves\"",
+		    apart);
 	/* A full page: there may be more behind it. */
 	if (n > 0) {
 		claim_adopt(self);

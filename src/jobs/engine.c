@@ -335,6 +335,7 @@ engine_new(const struct engine_deps *deps)
 		self->d.keys_again_ms = 5LL * 60 * 1000;
 	TAILQ_INIT(&self->jobs);
 	TAILQ_INIT(&self->dirty);
+	TAILQ_INIT(&self->blamed);
 	TAILQ_INIT(&self->slot_queue);
 	self->instance = id_new();
 	buf_init(&self->sent, 1 << 20);

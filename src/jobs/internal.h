@@ -72,7 +72,7 @@ struct job_image {
 
 /* One job that this process owns. */
 struct job {
-	TAILQ_ENTRY(job) entry, dirty_entry, slot_entry;
+	TAILQ_ENTRY(job) entry, dirty_entry, blamed_entry, slot_entry;
 	UT_hash_handle hh; /* by generation id */
 	struct engine *engine;
 	struct lane *lane;
@@ -138,8 +138,10 @@ struct job {
 	bool dirty;
 	int progress;
 	bool taken;	    /* a worker has it */
-	bool adopted_dirty; /* job_clean() is due */
-	bool cleaning;	    /* and on its way */
+
+	/* Its row's crash_count is not 0; a step was taken, which the row is to
+	 * hear of (in engine.blamed); that is on its way. */
+	bool blamed, clean_due, cleaning;
 
 	bool has_slot, wants_slot;
 	enum step_do slot_effect;
@@ -164,7 +166,7 @@ struct engine {
 	void *secret;
 	struct id instance;
 	struct engine_stats stats;
-	struct job_list jobs, dirty, slot_queue;
+	struct job_list jobs, dirty, blamed, slot_queue;
 	struct job *by_generation; /* uthash */
 	struct health *health;	   /* uthash */
 	struct doc *docs;	   /* uthash, those that jobs use */
@@ -302,6 +304,9 @@ void engine_job_gone(struct engine *engine);
 
 /* progress.c */
 void progress_note(struct job *job, int progress, int position);
+/* It took a step and the process still lives: no crash was its fault. */
+void progress_clean(struct job *job);
+void progress_cleaned(struct job *job); /* the row has heard of it */
 void progress_flush(void *arg);
 
 /* events.c */

@@ -175,7 +175,7 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	job->video.fd = job->poster.fd = job->playable.fd = job->fit_fd = -1;
 	read_image(&job->images[0], rows, row, "start");
 	read_image(&job->images[1], rows, row, "end");
-	job->adopted_dirty = pg_i64(rows, row, "crash_count") > 0;
+	job->blamed = pg_i64(rows, row, "crash_count") > 0;
 	read_spec(job, rows, row);
 	read_prompt(job, rows, row);
 	timer_init(&job->timer, engine->d.loop, "job", on_timer, job);
@@ -246,6 +246,7 @@ job_free(struct job *job)
 	engine_slot_free(job);
 	if (job->dirty)
 		TAILQ_REMOVE(&engine->dirty, job, dirty_entry);
+	progress_cleaned(job);
 	if (engine->check_next == job)
 		engine->check_next = TAILQ_NEXT(job, entry);
 	TAILQ_REMOVE(&engine->jobs, job, entry);
@@ -454,6 +455,18 @@ job_perform(struct job *job, enum step_do effect, int64_t delay_ms)
 	}
 }
 
+/* A whole effect is behind it, and now it only waits.  Not so the wait before
+ * the first one, which a webhook may shorten. */
+static bool
+took_step(
+    enum step_phase was, const struct step_event *event, const struct step_out *o)
+{
+	if (o->state.phase == STEP_PARKED)
+		return true;
+	return o->effect == DO_WAIT && was != STEP_NEW &&
+	    event->on != ON_HURRY && event->on != ON_DB_AWAY;
+}
+
 void
 job_on(struct job *job, struct step_event *event)
 {
@@ -470,6 +483,8 @@ job_on(struct job *job, struct step_event *event)
 		    step_phase_name(was), step_phase_name(o.state.phase),
 		    step_do_name(o.effect), o.delay_ms);
 	job->state = o.state;
+	if (took_step(was, event, &o))
+		progress_clean(job);
 	if (o.effect == DO_NOTHING)
 		return;
 	halt(job);
@@ -636,6 +651,10 @@ job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
 		worker_offered(job);
 	if (str_eq(outcome, "cancelling"))
 		job->state.cancel = true;
+	/* These set crash_count to 0 themselves; a fresh link does not. */
+	if (what == DO_RECORD || what == DO_PARK ||
+	    str_eq(outcome, "finalizing"))
+		progress_cleaned(job);
 	count(&job->engine->stats, what);
 	job_on_simple(job, ON_COMMITTED);
 }

@@ -1,6 +1,7 @@
 /*
  * progress.c - once a second, what the polls brought is written by one
- * statement and published; unchanged jobs cost nothing.
+ * statement and published; unchanged jobs cost nothing.  Another one clears
+ * jobs of the crashes that they were blamed for.
  */
 #define LOG_MODULE "jobs"
 #include <stdlib.h>
@@ -15,7 +16,7 @@ enum { FLUSH_MAX = 1000 };
 void
 progress_note(struct job *job, int progress, int position)
 {
-	bool changed = job->adopted_dirty && !job->cleaning;
+	bool changed = false;
 
 	if (progress > job->progress && progress <= 100) {
 		job->progress = progress;
@@ -53,7 +54,25 @@ on_written(const struct pg_rows *rows, const struct err *err, void *arg)
 	}
 }
 
-/* A count that stays would make the next crash one too many. */
+void
+progress_clean(struct job *job)
+{
+	if (!job->blamed || job->clean_due || job->cleaning)
+		return;
+	job->clean_due = true;
+	TAILQ_INSERT_TAIL(&job->engine->blamed, job, blamed_entry);
+}
+
+void
+progress_cleaned(struct job *job)
+{
+	if (job->clean_due)
+		TAILQ_REMOVE(&job->engine->blamed, job, blamed_entry);
+	job->blamed = job->clean_due = job->cleaning = false;
+}
+
+/* A count that stays would make the next crash one too many, and keep others
+ * that are set apart waiting: said again until it was heard. */
 static void
 on_clean(const struct pg_rows *rows, const struct err *err, void *arg)
 {
@@ -64,16 +83,42 @@ on_clean(const struct pg_rows *rows, const struct err *err, void *arg)
 	if (err != NULL)
 		log_debug("msg=%s", log_text(err->msg));
 	TAILQ_FOREACH (job, &self->jobs, entry) {
-		if (job->cleaning && err == NULL)
-			job->adopted_dirty = false;
-		job->cleaning = false; /* else the next poll tries again */
+		if (!job->cleaning)
+			continue;
+		if (err == NULL) {
+			progress_cleaned(job);
+			continue;
+		}
+		job->cleaning = false;
+		progress_clean(job);
 	}
+}
+
+static void
+write_clean(struct engine *self)
+{
+	struct buf ids;
+	struct job *job;
+
+	buf_init(&ids, 1 << 20);
+	for (int n = 0;
+	     n < FLUSH_MAX && (job = TAILQ_FIRST(&self->blamed)) != NULL; n++) {
+		TAILQ_REMOVE(&self->blamed, job, blamed_entry);
+		job->clean_due = false;
+		job->cleaning = true;
+		buf_printf(&ids, "%c%s", n > 0 ? ',' : '{', job->id.text);
+	}
+	buf_putc(&ids, '}');
+	pg_query_start(self->d.pg, STMT_JOB_CLEAN,
+	    PG_ARGS(self->instance.text, buf_str(&ids)), &self->clean_query,
+	    on_clean, self);
+	buf_fini(&ids);
 }
 
 static void
 write_dirty(struct engine *self)
 {
-	struct buf ids, progress, basis, position, clean;
+	struct buf ids, progress, basis, position;
 	struct job *job;
 	int n = 0;
 
@@ -81,7 +126,6 @@ write_dirty(struct engine *self)
 	buf_init(&progress, 1 << 20);
 	buf_init(&basis, 1 << 20);
 	buf_init(&position, 1 << 20);
-	buf_init(&clean, 1 << 20);
 	while (n < FLUSH_MAX && (job = TAILQ_FIRST(&self->dirty)) != NULL) {
 		const char *sep = n++ > 0 ? "," : "{";
 
@@ -99,11 +143,6 @@ write_dirty(struct engine *self)
 			buf_printf(&position, "%s%d", sep, job->position);
 		else
 			buf_printf(&position, "%sNULL", sep);
-		if (job->adopted_dirty && self->clean_query == NULL) {
-			job->cleaning = true;
-			buf_printf(&clean, "%s%s", clean.len > 0 ? "," : "{",
-			    job->id.text);
-		}
 	}
 	if (n > 0) {
 		char *nulls;
@@ -125,17 +164,10 @@ write_dirty(struct engine *self)
 		    &self->flush_query, on_written, self);
 		free(nulls);
 	}
-	if (clean.len > 0) {
-		buf_putc(&clean, '}');
-		pg_query_start(self->d.pg, STMT_JOB_CLEAN,
-		    PG_ARGS(self->instance.text, buf_str(&clean)),
-		    &self->clean_query, on_clean, self);
-	}
 	buf_fini(&ids);
 	buf_fini(&progress);
 	buf_fini(&basis);
 	buf_fini(&position);
-	buf_fini(&clean);
 }
 
 void
@@ -147,4 +179,6 @@ progress_flush(void *arg)
 	events_flush(self);
 	if (self->flush_query == NULL && !TAILQ_EMPTY(&self->dirty))
 		write_dirty(self);
+	if (self->clean_query == NULL && !TAILQ_EMPTY(&self->blamed))
+		write_clean(self);
 }

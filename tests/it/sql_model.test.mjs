@@ -225,7 +225,7 @@ test('the model says what PostgreSQL does', async (t) => {
 		'generation_cancelled not_asked', 'generation_review review',
 		'review_resolve refunded', 'review_resolve charged',
 		'review_resolve delivering', 'review_resolve no_result',
-		'job_adopt adopted', 'job_adopt poisoned',
+		'job_adopt adopted', 'job_adopt poisoned', 'job_adopt set_apart',
 		'generations_overdue failed', 'generations_overdue cancelled',
 		'generations_overdue review']) {
 		assert.ok(seen[one] > 0, `never met: ${one}`);

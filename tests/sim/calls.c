@@ -65,6 +65,9 @@ any_call(struct sim_world *w)
 
 	if (sim_random(w, 4) != 0)
 		call.fn = call.gen <= db->n_gens ? likely(w, g) : FN_SUBMIT;
+	/* A day on which everything crashes: nobody takes a step for long. */
+	if (w->seed % 4 == 0 && w->db.n_events > 12 && sim_random(w, 5) != 0)
+		call.fn = FN_ADOPT;
 	/* Mostly what may succeed: the owner, its attempt. */
 	if (g->owner != 0 && sim_random(w, 8) != 0)
 		call.owner = g->owner;
@@ -114,6 +117,10 @@ sensible(struct sim_world *w, struct db_call *call)
 		/* by one that beats; the others may be dead */
 		call->delay_ms = 20000;
 		call->owner = 1 + (int)sim_random(w, (uint32_t)db->n_instances);
+		if (w->seed % 4 == 0) {
+			call->after = sim_random(w, 4) == 0 ? 1 : 0;
+			w->db.now += sim_random(w, 2) == 0 ? 25000 : 0;
+		}
 		if (sim_random(w, 4) != 0)
 			sim_sql(w,
 			    &(struct db_call){

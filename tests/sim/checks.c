@@ -6,6 +6,7 @@
 #include "sim/sim.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define FOUND_IF(what, ...)                        \
 	do {                                       \
@@ -186,6 +187,84 @@ check_deadlines(struct sim_world *w)
 	}
 }
 
+/* Who was on board when each instance crashed: as it was before anybody took
+ * from there, less what its own late statements did, and what ended or was
+ * cleared since. */
+static void
+see_crashes(struct sim_world *w)
+{
+	for (int x = 1; x <= w->db.n_instances; x++) {
+		bool crashed = instance_crashed(&w->db, x, w->dead_ms);
+		unsigned *suspects = &w->known.crash[x].suspects;
+		unsigned *others = &w->known.crash[x].others;
+
+		if (!w->known.crash[x].crashed)
+			*suspects = *others = 0;
+		for (int i = 1; i <= w->db.n_gens; i++) {
+			const struct db_gen *was = &w->known.was[i];
+			const struct db_gen *g = &w->db.gens[i];
+			unsigned bit = 1u << i;
+
+			if (crashed && !w->known.crash[x].crashed &&
+			    was->owner == x && job_performs(was))
+				*(job_is_suspect(was) ? suspects : others) |=
+				    bit;
+			if (g->owner == x || !job_performs(g) ||
+			    g->crashes == 0) {
+				*suspects &= ~bit;
+				*others &= ~bit;
+			}
+			if (g->owner == x && job_performs(g))
+				*(job_is_suspect(g) ? suspects : others) |=
+				    bit;
+		}
+		w->known.crash[x].crashed = crashed;
+	}
+}
+
+/* B: nobody pays for what a neighbour may have done. */
+static void
+check_blame(struct sim_world *w)
+{
+	const struct db *db = &w->db;
+	int taker = 0, taken = 0, own = 0, all = 0;
+
+	see_crashes(w);
+	for (int i = 0; i < db->n_rows; i++) {
+		int gen = db->rows[i].gen;
+		const struct db_gen *was = &w->known.was[gen];
+
+		if (db->rows[i].outcome != DB_POISONED)
+			continue;
+		FOUND_IF(w->known.crash[was->owner].suspects != 0,
+		    "B1: g%d pays for a crash that may be another's", gen);
+		FOUND_IF(w->known.crash[was->owner].others != 0 &&
+			was->crashes + 1 < 6,
+		    "B2: g%d in company is judged too early", gen);
+	}
+	for (int i = 1; i <= db->n_gens; i++) {
+		const struct db_gen *was = &w->known.was[i];
+		const struct db_gen *g = &db->gens[i];
+		bool apart = job_is_suspect(was) &&
+		    (was->owner == 0 || w->known.crash[was->owner].crashed);
+
+		FOUND_IF(was->job == J_UNCERTAIN && g->job == J_UNCERTAIN &&
+			g->crashes > was->crashes,
+		    "B3: g%d was parked and is blamed", i);
+		all += apart;
+		if (!apart || g->owner == 0 || g->owner == was->owner)
+			continue;
+		taker = g->owner;
+		taken++;
+	}
+	for (int i = 1; i <= db->n_gens; i++)
+		own += w->known.was[i].owner == taker &&
+		    job_is_suspect(&w->known.was[i]);
+	FOUND_IF(taken > 0 && 2 * (own + taken) > own + all + 1,
+	    "B4: i%d takes more than half of the suspects", taker);
+	memcpy(w->known.was, db->gens, sizeof w->known.was);
+}
+
 /* Only what an event changed is looked at again; deadlines now and then. */
 void
 check_world(struct sim_world *w)
@@ -205,6 +284,7 @@ check_world(struct sim_world *w)
 	}
 	check_counters(w);
 	check_events(w);
+	check_blame(w);
 }
 
 void

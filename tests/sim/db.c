@@ -266,7 +266,7 @@ db_run(struct db *db, const struct db_call *call)
 		    ROWS_END - ROWS_AT);
 	db->raised = NULL;
 	db->number = db->n_seqs = db->n_rows = 0;
-	db->changes += !safe;
+	db->changes += !safe || call->fn == FN_CLEAN;
 	outcome = functions[call->fn](db, call);
 	if (db->raised == NULL)
 		return outcome;

@@ -26,9 +26,11 @@ enum {
 	MAX_EVENTS = 400,
 	MAX_INSTANCES = 64,
 	MAX_KEYS = 8,
-	/* sql: job_tries_max('submit'), and the third crash */
+	/* sql: job_tries_max('submit'), job_is_suspect(), and when a suspect in
+	 * company is the poison */
 	SUBMIT_TRIES = 3,
-	POISON_CRASHES = 3
+	SUSPECT_CRASHES = 2,
+	POISON_CRASHES = 6
 };
 
 enum gen_status {
@@ -105,6 +107,7 @@ enum db_outcome {
 	DB_ADJUSTED,
 	DB_ADOPTED,
 	DB_POISONED,
+	DB_SET_APART,
 	DB_OUTCOMES
 };
 
@@ -172,6 +175,11 @@ struct db_faults {
 	bool lost_update;  /* balance written without its entry */
 	bool late_requeue; /* of an earlier attempt: done all the same */
 	bool late_start;   /* overtaken by its requeue: done all the same */
+	bool blame_all;	   /* every suspect of a crash is judged */
+	bool blame_page;   /* only the suspects of a page are set apart */
+	bool blame_parked; /* what performed nothing counts its crashes too */
+	bool blame_company; /* a suspect among others is judged like a lone one */
+	bool take_all;	    /* of those set apart, instead of half */
 };
 
 struct db {
@@ -196,7 +204,7 @@ struct db {
 	struct db_row {
 		enum db_outcome outcome;
 		int gen;
-	} rows[MAX_GENS];
+	} rows[2 * MAX_GENS]; /* set apart, and taken at once */
 	int n_rows;
 	unsigned changes; /* calls that ran */
 };
@@ -256,6 +264,9 @@ bool gen_may_move(enum gen_status from, enum gen_status to);
 /* Instances that db_run(ADOPT) takes from. */
 bool instance_dead(const struct db *db, int id, int64_t dead_ms);
 bool instance_crashed(const struct db *db, int id, int64_t dead_ms);
+/* sql: job_performs(), job_is_suspect() */
+bool job_performs(const struct db_gen *g);
+bool job_is_suspect(const struct db_gen *g);
 
 /* --- Between the files of the model -------------------------------------- */
 

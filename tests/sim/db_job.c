@@ -37,12 +37,111 @@ db_claim(struct db *db, const struct db_call *call)
 	return DB_ROWS;
 }
 
+bool
+job_performs(const struct db_gen *g)
+{
+	return g->job == J_RUNNING || g->job == J_WAITING;
+}
+
+bool
+job_is_suspect(const struct db_gen *g)
+{
+	return job_performs(g) && g->crashes >= SUSPECT_CRASHES;
+}
+
+/* What the page of an adoption may hold; those set apart come last. */
 static bool
 adoptable(const struct db *db, const struct db_gen *g, int64_t dead_ms)
 {
-	return (g->job == J_RUNNING || g->job == J_WAITING ||
-		   g->job == J_UNCERTAIN) &&
-	    (g->owner == 0 || instance_dead(db, g->owner, dead_ms));
+	if (!job_performs(g) && g->job != J_UNCERTAIN)
+		return false;
+	return g->owner == 0 ? !job_is_suspect(g)
+			     : instance_dead(db, g->owner, dead_ms);
+}
+
+/* Which of its jobs crashed instance x?  The guilty one, or 0: none is known,
+ * the suspects are set apart. */
+static int
+judge(struct db *db, int x, const struct db_call *call)
+{
+	int n = 0, others = 0, last = 0, left = call->limit;
+
+	for (int i = 1; i <= db->n_gens; i++) {
+		const struct db_gen *g = &db->gens[i];
+
+		if (g->owner != x || !job_performs(g))
+			continue;
+		if (job_is_suspect(g)) {
+			n++;
+			last = i;
+		} else {
+			others++;
+		}
+	}
+	if (n == 1 && (others == 0 || db->faults.blame_company ||
+			  db->gens[last].crashes + 1 >= POISON_CRASHES))
+		return last;
+	if (n > 1 && db->faults.blame_all)
+		return last;
+	for (int i = 1; i <= db->n_gens; i++) {
+		struct db_gen *g = &db->gens[i];
+
+		if (g->owner != x || !job_is_suspect(g) ||
+		    (db->faults.blame_page && left-- <= 0))
+			continue;
+		g->owner = 0;
+		g->crashes++;
+		db_row(db, DB_SET_APART, i);
+	}
+	return 0;
+}
+
+static void
+fail_poison(struct db *db, int gen)
+{
+	for (int k = 1; k <= db->n_attempts; k++) {
+		struct db_attempt *a = &db->attempts[k];
+
+		if (a->gen == gen && a->status != A_SUCCEEDED &&
+		    a->status != A_CANCELLED)
+			a->status = A_FAILED;
+	}
+	db_end(db, gen, G_FAILED);
+	db_row(db, DB_POISONED, gen);
+}
+
+/* Half of all that are suspect with the caller, of the least crashes. */
+static void
+take_apart(struct db *db, const struct db_call *call)
+{
+	int least = 0, n = 0, own = 0, take;
+
+	for (int i = 1; i <= db->n_gens; i++) {
+		const struct db_gen *g = &db->gens[i];
+
+		if (!job_is_suspect(g))
+			continue;
+		own += g->owner == call->owner;
+		if (g->owner != 0)
+			continue;
+		if (n == 0 || g->crashes < least) {
+			least = g->crashes;
+			n = 0;
+		}
+		n += g->crashes == least;
+	}
+	take = db->faults.take_all ? n : (own + n + 1) / 2 - own;
+	if (take > call->limit)
+		take = call->limit;
+	for (int i = 1; i <= db->n_gens && take > 0; i++) {
+		struct db_gen *g = &db->gens[i];
+
+		if (g->owner != 0 || !job_is_suspect(g) || g->crashes != least)
+			continue;
+		g->owner = call->owner;
+		db_row(db, DB_ADOPTED, i);
+		take--;
+	}
 }
 
 /* sql: job_adopt(); rows by user, then job, as the function orders them */
@@ -50,37 +149,40 @@ enum db_outcome
 db_adopt(struct db *db, const struct db_call *call)
 {
 	int page[MAX_GENS], n = 0;
+	bool guilty[MAX_GENS + 1] = {false};
 
 	if (instance_crashed(db, call->owner, call->delay_ms))
 		return DB_ROWS; /* it missed its own beats */
+	for (int x = 1; x <= db->n_instances; x++) {
+		bool open = false;
+
+		for (int i = 1; i <= db->n_gens; i++)
+			open |= db->gens[i].owner == x &&
+			    job_is_suspect(&db->gens[i]);
+		if (open && instance_crashed(db, x, call->delay_ms))
+			guilty[judge(db, x, call)] = true;
+	}
 	for (int i = call->after + 1; i <= db->n_gens && n < call->limit; i++)
 		if (adoptable(db, &db->gens[i], call->delay_ms))
 			page[n++] = i;
 	for (int user = 1; user <= db->n_users; user++)
 		for (int i = 0; i < n; i++) {
 			struct db_gen *g = &db->gens[page[i]];
-			bool crashed = g->owner != 0 &&
-			    instance_crashed(db, g->owner, call->delay_ms);
 
 			if (g->user != user)
 				continue;
-			if (crashed && g->crashes + 1 >= POISON_CRASHES) {
-				for (int k = 1; k <= db->n_attempts; k++) {
-					struct db_attempt *a = &db->attempts[k];
-
-					if (a->gen == page[i] &&
-					    a->status != A_SUCCEEDED &&
-					    a->status != A_CANCELLED)
-						a->status = A_FAILED;
-				}
-				db_end(db, page[i], G_FAILED);
-				db_row(db, DB_POISONED, page[i]);
+			if (guilty[page[i]]) {
+				fail_poison(db, page[i]);
 				continue;
 			}
+			g->crashes += g->owner != 0 &&
+			    (job_performs(g) || db->faults.blame_parked) &&
+			    instance_crashed(db, g->owner, call->delay_ms);
 			g->owner = call->owner;
-			g->crashes += crashed;
 			db_row(db, DB_ADOPTED, page[i]);
 		}
+	if (n == 0)
+		take_apart(db, call);
 	return DB_ROWS;
 }
 

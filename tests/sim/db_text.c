@@ -44,6 +44,7 @@ static const char *const outcomes[DB_OUTCOMES] = {
     [DB_ADJUSTED] = "adjusted",
     [DB_ADOPTED] = "adopted",
     [DB_POISONED] = "poisoned",
+    [DB_SET_APART] = "set_apart",
 };
 
 static const char *const functions[DB_FNS] = {

@@ -139,6 +139,7 @@ run(struct sim_world *w, const struct sim_event *e, struct sim_event *answer)
 
 			engine_row(w, db->rows[i].gen, row);
 			row->poisoned = db->rows[i].outcome == DB_POISONED;
+			row->apart = db->rows[i].outcome == DB_SET_APART;
 		}
 		answer->call.n_seqs = db->n_seqs;
 		memcpy(answer->call.seqs, db->seqs, sizeof db->seqs);
@@ -267,6 +268,8 @@ reply(struct sim_world *w, struct sim_event *e)
 			compare(w, e->place, row);
 			continue;
 		}
+		if (e->query == QUERY_NONE && row->apart)
+			continue;
 		if (e->query == QUERY_NONE && e->call.fn == FN_ADOPT &&
 		    row->gen > self->adopt_after)
 			self->adopt_after = row->gen;

@@ -40,7 +40,7 @@ engine_row(const struct sim_world *w, int gen, struct sim_row *row)
 	    .from = from_of(&w->db, g),
 	    .cancel = g->status == G_CANCELLING,
 	    .reviewed = g->status == G_REVIEW,
-	    .dirty = g->crashes > 0,
+	    .blamed = g->crashes > 0,
 	    .deadline_at = g->attempt != 0 && g->deadline_at != 0
 		? g->deadline_at
 		: w->db.now + g->deadline_ms,
@@ -57,7 +57,7 @@ job_take(struct sim_world *w, int place, const struct sim_row *row)
 	*job = (struct sim_job){.used = true,
 	    .attempt = row->attempt,
 	    .provider_id = row->provider_id,
-	    .dirty = row->dirty};
+	    .blamed = row->blamed};
 	step_init(&job->state, row->from, w->class_of[row->gen],
 	    (int)w->poll_ms, row->gen % 3 != 0, row->cancel, row->deadline_at);
 	job->state.reviewed = row->reviewed;
@@ -279,6 +279,24 @@ sim_step(
 	return o;
 }
 
+/* As took_step() of job.c, and progress.c: said until the row has heard it. */
+static void
+clean(struct sim_world *w, int place, int gen, enum step_phase was,
+    const struct step_event *event, const struct step_out *o)
+{
+	struct sim_job *job = &w->places[place].jobs[gen];
+	struct db_call call = {
+	    .fn = FN_CLEAN, .gen = gen, .owner = w->places[place].id};
+
+	job->blamed &= w->db.gens[gen].crashes > 0;
+	if (!job->blamed || !(o->state.phase == STEP_PARKED ||
+				(o->effect == DO_WAIT && was != STEP_NEW &&
+				    event->on != ON_HURRY &&
+				    event->on != ON_DB_AWAY)))
+		return;
+	engine_sql(w, place, 0, 0, &call);
+}
+
 void
 job_on(struct sim_world *w, int place, int gen, struct step_event event)
 {
@@ -294,6 +312,7 @@ job_on(struct sim_world *w, int place, int gen, struct step_event event)
 	    step_phase_name(o.state.phase), step_do_name(o.effect),
 	    (long long)o.delay_ms);
 	job->state = o.state;
+	clean(w, place, gen, was, &event, &o);
 	if (o.effect == DO_NOTHING)
 		return;
 	/* What is in flight goes on, unheard. */
@@ -332,14 +351,5 @@ job_on_answer(struct sim_world *w, struct sim_event *e)
 		job->provider_id = e->provider_id;
 	if (on.on == ON_STORED)
 		w->known.has_video[e->gen] = true;
-	if (on.on == ON_ALIVE && job->dirty) {
-		/* The first step without a crash: progress.c says so. */
-		struct db_call clean = {.fn = FN_CLEAN,
-		    .gen = e->gen,
-		    .owner = w->places[e->place].id};
-
-		job->dirty = false;
-		engine_sql(w, e->place, 0, 0, &clean);
-	}
 	job_on(w, e->place, e->gen, on);
 }

@@ -42,6 +42,11 @@ enum sim_fault {
 	FAULT_LOST_UPDATE,
 	FAULT_LATE_REQUEUE,
 	FAULT_LATE_START,
+	FAULT_BLAME_ALL,
+	FAULT_BLAME_PAGE,
+	FAULT_BLAME_PARKED,
+	FAULT_BLAME_COMPANY,
+	FAULT_TAKE_ALL,
 	/* of step() */
 	FAULT_SEND_AGAIN,	  /* a lost answer, class C or D: once more */
 	FAULT_REQUEUE_UNKNOWN,	  /* the same, by way of the queue */
@@ -77,7 +82,7 @@ enum sim_kind {
 struct sim_row {
 	int gen, attempt, provider_id;
 	enum step_from from;
-	bool cancel, reviewed, poisoned, dirty, lost;
+	bool cancel, reviewed, poisoned, apart, blamed, lost;
 	int64_t deadline_at;
 };
 
@@ -102,7 +107,7 @@ struct sim_event {
 	bool sql;	     /* ANSWER: of a statement */
 	enum sim_query query;
 	unsigned known; /* CHANGED, STRAYS: a bit per job that it carries */
-	struct sim_row rows[MAX_GENS];
+	struct sim_row rows[2 * MAX_GENS];
 	int n_rows;
 	enum db_outcome outcome;
 };
@@ -113,7 +118,7 @@ struct sim_job {
 	struct step state;
 	uint32_t serial;
 	int attempt, provider_id;
-	bool dirty; /* crash_count is not 0 yet */
+	bool blamed; /* crash_count is not 0 yet */
 };
 
 struct sim_instance {
@@ -173,6 +178,13 @@ struct sim_world {
 		int n_entries;
 		bool has_video[MAX_GENS + 1]; /* downloaded and stored */
 		bool charged[MAX_GENS + 1];   /* by a person, in review */
+		/* before the last change, and of each crash: which jobs it
+		 * may be blamed on, and which else were performing */
+		struct db_gen was[MAX_GENS + 1];
+		struct {
+			bool crashed;
+			unsigned suspects, others; /* a bit per job */
+		} crash[MAX_INSTANCES + 1];
 	} known;
 	char finding[400];
 	int steps;

@@ -24,6 +24,11 @@ static const char *const fault_names[SIM_FAULTS] = {
     [FAULT_LOST_UPDATE] = "lost-update",
     [FAULT_LATE_REQUEUE] = "late-requeue",
     [FAULT_LATE_START] = "late-start",
+    [FAULT_BLAME_ALL] = "blame-all",
+    [FAULT_BLAME_PAGE] = "blame-page",
+    [FAULT_BLAME_PARKED] = "blame-parked",
+    [FAULT_BLAME_COMPANY] = "blame-company",
+    [FAULT_TAKE_ALL] = "take-all",
     [FAULT_SEND_AGAIN] = "send-again",
     [FAULT_REQUEUE_UNKNOWN] = "requeue-unknown",
     [FAULT_SEND_BEFORE_COMMIT] = "send-before-commit",
@@ -289,9 +294,23 @@ plant(struct sim_world *w)
 	f->lost_update = w->fault == FAULT_LOST_UPDATE;
 	f->late_requeue = w->fault == FAULT_LATE_REQUEUE;
 	f->late_start = w->fault == FAULT_LATE_START;
+	f->blame_all = w->fault == FAULT_BLAME_ALL;
+	f->blame_page = w->fault == FAULT_BLAME_PAGE;
+	f->blame_parked = w->fault == FAULT_BLAME_PARKED;
+	f->blame_company = w->fault == FAULT_BLAME_COMPANY;
+	f->take_all = w->fault == FAULT_TAKE_ALL;
 	if (w->fault == FAULT_TRUST_REFUSAL) {
 		w->odds.refused = 200;
 		w->odds.send_unsaid = 400;
+	}
+	/* Crash after crash. */
+	if (f->blame_all || f->blame_page || f->blame_parked ||
+	    f->blame_company || f->take_all)
+		w->odds.dies = 80;
+	/* It takes one that was given up and lives. */
+	if (f->no_fence) {
+		w->odds.dies = 40;
+		w->n_places = MAX_PLACES;
 	}
 	/* These need three late statements in a row: worse weather. */
 	if (f->late_start || f->late_requeue) {
