@@ -6,12 +6,14 @@
 -- it goes back to 0 at every clean step. Two or more make a suspect. What was
 -- parked performed nothing and is not blamed. When an instance crashed with
 --   one suspect that was all it performed: that one is the poison, and fails;
---   one suspect among others that performed: the poison at its sixth crash;
+--   one suspect among others that performed: the poison when that was so
+--     three times (lone_crashes); before, it is set apart like several;
 --   else nobody is judged: all its suspects are set apart (owner null, and
 --   still suspect), in the transaction that first looks at them.
--- Those set apart are taken by halves, the least blamed first, so a poison has
--- half as many neighbours at each further crash and is alone in the end, while
--- the others take their step and are cleared.
+-- Those set apart are taken by halves: of the least blamed, who crashed
+-- together, and never beside others that are suspect, so that what crashes
+-- again is always a smaller lot, however many poisons there are. The others
+-- take their step and are cleared.
 
 -- job_claim: takes queued jobs for instance p_owner, lowest (priority,
 -- eligible_at, id) first. The arrays go together: up to p_slots[i] jobs of
@@ -153,8 +155,9 @@ $$;
 -- crashed, and crash_count; of any page); skipped (a kind, or a provider that
 -- is not in p_providers, which this version does not know: left alone, for one
 -- that does); `refused ...` (the books did not let it end: left alone).
--- Those set apart come last, when the page is empty: as many as leave p_owner
--- with no more than half of all suspects, of the least crashes that there are.
+-- Those set apart come last, when the page is empty: of the least crashes that
+-- there are, as many as leave p_owner with half of these, if it has no suspects
+-- with other numbers of crashes.
 create function job_adopt(p_owner uuid, p_dead interval, p_after uuid,
 	p_limit int, p_providers text[] default null) returns setof adopt_result language plpgsql as $$
 declare
@@ -169,9 +172,10 @@ declare
 	guilty uuid[] := '{}';
 	n int;
 	others int;
-	most int;
+	lone int;
 	level int; -- of crashes
 	own int;
+	mixed boolean;
 	held record;
 	m move_result;
 	res adopt_result;
@@ -188,18 +192,19 @@ begin
 		order by id for no key update skip locked) loop
 		select count(*) filter (where job_is_suspect(status, crash_count)),
 			count(*) filter (where not job_is_suspect(status, crash_count)),
-			max(crash_count) into n, others, most
+			max(lone_crashes) into n, others, lone
 			from jobs where owner = x and job_performs(status);
 		ids := array(select id from jobs where owner = x
 			and job_is_suspect(status, crash_count)
 			order by id for update skip locked);
 		continue when cardinality(ids) <> n;
 		open := array_remove(open, x);
-		if n = 1 and (others = 0 or most + 1 >= 6) then
+		if n = 1 and (others = 0 or lone + 1 >= 3) then
 			guilty := guilty || ids;
 			continue;
 		end if;
 		update jobs set owner = null, crash_count = crash_count + 1,
+			lone_crashes = lone_crashes + (n = 1)::int,
 			last_error = 'The server crashed while it carried this job and '
 				'others; it is tried again in smaller company.'
 			where id = any (ids);
@@ -280,8 +285,12 @@ begin
 	if not found then
 		return;
 	end if;
-	select count(*) into own from jobs where owner = p_owner
+	select count(*), coalesce(bool_or(crash_count <> level), false)
+		into own, mixed from jobs where owner = p_owner
 		and job_is_suspect(status, crash_count);
+	if mixed then
+		return;
+	end if;
 	for held in select o.id from jobs o
 		where o.owner is null and o.status in ('running', 'waiting',
 		'retry_wait', 'uncertain') and job_performs(o.status)

@@ -225,9 +225,8 @@ on_adopted(const struct pg_rows *rows, const struct err *err, void *arg)
 			self->adopt_after = id;
 		if (str_eq(outcome, "poisoned")) {
 			self->stats.poisoned++;
-			log_error(
-			    "job=%s msg=\"it crashed the server again "
-			    "and again, failed\"",
+			log_error("job=%s msg=\"it crashed the server again "
+				  "and again, failed\"",
 			    id.text);
 			engine_publish(self, rows, i);
 			continue;

@@ -137,7 +137,7 @@ struct job {
 	/* Progress waiting for the next flush. */
 	bool dirty;
 	int progress;
-	bool taken;	    /* a worker has it */
+	bool taken; /* a worker has it */
 
 	/* Its row's crash_count is not 0; a step was taken, which the row is to
 	 * hear of (in engine.blamed); that is on its way. */

@@ -458,8 +458,8 @@ job_perform(struct job *job, enum step_do effect, int64_t delay_ms)
 /* A whole effect is behind it, and now it only waits.  Not so the wait before
  * the first one, which a webhook may shorten. */
 static bool
-took_step(
-    enum step_phase was, const struct step_event *event, const struct step_out *o)
+took_step(enum step_phase was, const struct step_event *event,
+    const struct step_out *o)
 {
 	if (o->state.phase == STEP_PARKED)
 		return true;

@@ -101,10 +101,10 @@ const state = `select coalesce((select string_agg(format('u%s %s %s %s;',
 	${n('user_id')}, balance, active, waiting), '' order by user_id)
 	from accounts where user_id::text like '1%'), '')
 || coalesce((select string_agg(format(
-	'g%s %s v%s %s %s %s %s %s %s o%s a%s c%s t%s %s;', ${n('g.id')},
+	'g%s %s v%s %s %s %s %s %s %s o%s a%s c%s l%s t%s %s;', ${n('g.id')},
 	g.status, g.version, c.state, c.refunded, coalesce(c.settled, 0),
 	${time('g.deadline_at')}, j.status, j.step, ${n('j.owner')},
-	${n('j.attempt_id')}, j.crash_count, j.tries, ${time('j.eligible_at')}),
+	${n('j.attempt_id')}, j.crash_count, j.lone_crashes, j.tries, ${time('j.eligible_at')}),
 	'' order by g.id) from generations g join charges c
 	on c.generation_id = g.id join jobs j on j.generation_id = g.id), '')
 || coalesce((select string_agg(format('a%s g%s n%s %s p%s%s%s;', ${n('id')},

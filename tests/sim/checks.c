@@ -215,8 +215,7 @@ see_crashes(struct sim_world *w)
 				*others &= ~bit;
 			}
 			if (g->owner == x && job_performs(g))
-				*(job_is_suspect(g) ? suspects : others) |=
-				    bit;
+				*(job_is_suspect(g) ? suspects : others) |= bit;
 		}
 		w->known.crash[x].crashed = crashed;
 	}
@@ -238,8 +237,8 @@ check_blame(struct sim_world *w)
 			continue;
 		FOUND_IF(w->known.crash[was->owner].suspects != 0,
 		    "B1: g%d pays for a crash that may be another's", gen);
-		FOUND_IF(w->known.crash[was->owner].others != 0 &&
-			was->crashes + 1 < 6,
+		FOUND_IF(
+		    w->known.crash[was->owner].others != 0 && was->lone + 1 < 3,
 		    "B2: g%d in company is judged too early", gen);
 	}
 	for (int i = 1; i <= db->n_gens; i++) {

@@ -268,6 +268,9 @@ db_run(struct db *db, const struct db_call *call)
 	db->number = db->n_seqs = db->n_rows = 0;
 	db->changes += !safe || call->fn == FN_CLEAN;
 	outcome = functions[call->fn](db, call);
+	for (int i = 1; i <= db->n_gens; i++) /* sql: job_cleared() */
+		if (db->gens[i].crashes == 0)
+			db->gens[i].lone = 0;
 	if (db->raised == NULL)
 		return outcome;
 	memcpy((char *)db + ROWS_AT, (char *)&before + ROWS_AT,

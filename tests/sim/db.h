@@ -26,11 +26,11 @@ enum {
 	MAX_EVENTS = 400,
 	MAX_INSTANCES = 64,
 	MAX_KEYS = 8,
-	/* sql: job_tries_max('submit'), job_is_suspect(), and when a suspect in
-	 * company is the poison */
+	/* sql: job_tries_max('submit'), job_is_suspect(), and when a lone
+	 * suspect in company is the poison */
 	SUBMIT_TRIES = 3,
 	SUSPECT_CRASHES = 2,
-	POISON_CRASHES = 6
+	POISON_LONE = 3
 };
 
 enum gen_status {
@@ -127,7 +127,7 @@ struct db_gen {
 	/* the job */
 	enum job_status job;
 	enum job_step step;
-	int owner, attempt, crashes, tries;
+	int owner, attempt, crashes, lone, tries;
 	int64_t eligible_at, started_at, finished_at;
 };
 
@@ -172,13 +172,14 @@ struct db_faults {
 	bool key_ignored;
 	bool topup_twice;
 	bool outbox_forgets;
-	bool lost_update;  /* balance written without its entry */
-	bool late_requeue; /* of an earlier attempt: done all the same */
-	bool late_start;   /* overtaken by its requeue: done all the same */
-	bool blame_all;	   /* every suspect of a crash is judged */
-	bool blame_page;   /* only the suspects of a page are set apart */
-	bool blame_parked; /* what performed nothing counts its crashes too */
-	bool blame_company; /* a suspect among others is judged like a lone one */
+	bool lost_update;   /* balance written without its entry */
+	bool late_requeue;  /* of an earlier attempt: done all the same */
+	bool late_start;    /* overtaken by its requeue: done all the same */
+	bool blame_all;	    /* every suspect of a crash is judged */
+	bool blame_page;    /* only the suspects of a page are set apart */
+	bool blame_parked;  /* what performed nothing counts its crashes too */
+	bool blame_company; /* a suspect among others is judged like a lone one
+			     */
 	bool take_all;	    /* of those set apart, instead of half */
 };
 

@@ -78,8 +78,9 @@ judge(struct db *db, int x, const struct db_call *call)
 			others++;
 		}
 	}
-	if (n == 1 && (others == 0 || db->faults.blame_company ||
-			  db->gens[last].crashes + 1 >= POISON_CRASHES))
+	if (n == 1 &&
+	    (others == 0 || db->faults.blame_company ||
+		db->gens[last].lone + 1 >= POISON_LONE))
 		return last;
 	if (n > 1 && db->faults.blame_all)
 		return last;
@@ -91,6 +92,7 @@ judge(struct db *db, int x, const struct db_call *call)
 			continue;
 		g->owner = 0;
 		g->crashes++;
+		g->lone += n == 1;
 		db_row(db, DB_SET_APART, i);
 	}
 	return 0;
@@ -110,11 +112,11 @@ fail_poison(struct db *db, int gen)
 	db_row(db, DB_POISONED, gen);
 }
 
-/* Half of all that are suspect with the caller, of the least crashes. */
+/* Half of those that have the least crashes, beside no other suspects. */
 static void
 take_apart(struct db *db, const struct db_call *call)
 {
-	int least = 0, n = 0, own = 0, take;
+	int least = 0, n = 0, own = 0, same = 0, take;
 
 	for (int i = 1; i <= db->n_gens; i++) {
 		const struct db_gen *g = &db->gens[i];
@@ -130,7 +132,13 @@ take_apart(struct db *db, const struct db_call *call)
 		}
 		n += g->crashes == least;
 	}
-	take = db->faults.take_all ? n : (own + n + 1) / 2 - own;
+	for (int i = 1; i <= db->n_gens; i++)
+		same += db->gens[i].owner == call->owner &&
+		    job_is_suspect(&db->gens[i]) &&
+		    db->gens[i].crashes == least;
+	take = db->faults.take_all ? n
+	    : own == same	   ? (own + n + 1) / 2 - own
+				   : 0;
 	if (take > call->limit)
 		take = call->limit;
 	for (int i = 1; i <= db->n_gens && take > 0; i++) {

@@ -148,8 +148,9 @@ db_text(const struct db *db, char *out, int size)
 		    statuses[g->status], g->version, charges[g->charge],
 		    g->refunded, g->settled);
 		add_time(&text, db, g->deadline_at);
-		add(&text, " %s %s o%d a%d c%d t%d", jobs[g->job],
-		    steps[g->step], g->owner, g->attempt, g->crashes, g->tries);
+		add(&text, " %s %s o%d a%d c%d l%d t%d", jobs[g->job],
+		    steps[g->step], g->owner, g->attempt, g->crashes, g->lone,
+		    g->tries);
 		add_time(&text, db, g->eligible_at);
 		add(&text, ";");
 	}

@@ -289,10 +289,10 @@ clean(struct sim_world *w, int place, int gen, enum step_phase was,
 	    .fn = FN_CLEAN, .gen = gen, .owner = w->places[place].id};
 
 	job->blamed &= w->db.gens[gen].crashes > 0;
-	if (!job->blamed || !(o->state.phase == STEP_PARKED ||
-				(o->effect == DO_WAIT && was != STEP_NEW &&
-				    event->on != ON_HURRY &&
-				    event->on != ON_DB_AWAY)))
+	if (!job->blamed ||
+	    !(o->state.phase == STEP_PARKED ||
+		(o->effect == DO_WAIT && was != STEP_NEW &&
+		    event->on != ON_HURRY && event->on != ON_DB_AWAY)))
 		return;
 	engine_sql(w, place, 0, 0, &call);
 }
