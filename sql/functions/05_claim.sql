@@ -5,9 +5,9 @@
 -- when its instance crashed (its beats stopped) while the job was performing;
 -- it goes back to 0 at every clean step. Two or more make a suspect. What was
 -- parked performed nothing and is not blamed. When an instance crashed with
---   one suspect that was all it performed: that one is the poison, and fails;
---   one suspect among others that performed: the poison when that was so
---     three times (lone_crashes); before, it is set apart like several;
+--   one suspect: the poison, if nobody else can be blamed for three crashes,
+--     or for any of those that it is blamed for (lone_crashes: it was all that
+--     was performed, or the only suspect); before that, it is set apart;
 --   else nobody is judged: all its suspects are set apart (owner null, and
 --   still suspect), in the transaction that first looks at them.
 -- Those set apart are taken by halves: of the least blamed, who crashed
@@ -166,6 +166,7 @@ declare
 	crashed uuid[] := array(select id from instances where stopped_at is null
 		and beat_at < now() - p_dead);
 	after uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
+	crowd uuid[]; -- crashed while they performed several jobs
 	open uuid[]; -- crashed with suspects, and not judged (yet)
 	x uuid;
 	ids uuid[];
@@ -173,6 +174,7 @@ declare
 	n int;
 	others int;
 	lone int;
+	most int;
 	level int; -- of crashes
 	own int;
 	mixed boolean;
@@ -183,6 +185,8 @@ begin
 	if p_owner = any (crashed) then
 		return; -- the caller itself missed its beats: it must not adopt
 	end if;
+	crowd := array(select owner from jobs where owner = any (crashed)
+		and job_performs(status) group by owner having count(*) > 1);
 	-- The row of the instance is the lock for judging it: who does not get it,
 	-- or not all suspects, leaves alone whatever that instance performed.
 	open := array(select distinct owner from jobs where owner = any (crashed)
@@ -190,23 +194,24 @@ begin
 	foreach x in array array(select id from instances where id = any (open)
 		and stopped_at is null and beat_at < now() - p_dead
 		order by id for no key update skip locked) loop
-		select count(*) filter (where job_is_suspect(status, crash_count)),
-			count(*) filter (where not job_is_suspect(status, crash_count)),
-			max(lone_crashes) into n, others, lone
-			from jobs where owner = x and job_performs(status);
+		select count(*) filter (where bad), count(*) filter (where not bad),
+			max(lone_crashes + 1) filter (where bad),
+			max(crash_count) filter (where bad) into n, others, lone, most
+			from jobs cross join lateral (select job_is_suspect(status,
+			crash_count) as bad) b where owner = x and job_performs(status);
 		ids := array(select id from jobs where owner = x
 			and job_is_suspect(status, crash_count)
 			order by id for update skip locked);
 		continue when cardinality(ids) <> n;
 		open := array_remove(open, x);
-		if n = 1 and (others = 0 or lone + 1 >= 3) then
+		if n = 1 and (lone >= 3 or others = 0 and lone >= most) then
 			guilty := guilty || ids;
 			continue;
 		end if;
 		update jobs set owner = null, crash_count = crash_count + 1,
 			lone_crashes = lone_crashes + (n = 1)::int,
-			last_error = 'The server crashed while it carried this job and '
-				'others; it is tried again in smaller company.'
+			last_error = 'The server crashed while it carried this job; '
+				'it is tried again in smaller company.'
 			where id = any (ids);
 		for held in select id, generation_id, crash_count from jobs
 			where id = any (ids) order by id loop
@@ -265,9 +270,12 @@ begin
 				res.outcome := refusal(sqlstate, sqlerrm);
 			end;
 		else
-			update jobs set owner = p_owner, crash_count = crash_count
-				+ (held.owner is not null and held.owner = any (crashed)
-				and job_performs(held.status))::int where id = held.id;
+			n := (held.owner is not null and held.owner = any (crashed)
+				and job_performs(held.status))::int;
+			update jobs set owner = p_owner, crash_count = crash_count + n,
+				lone_crashes = case when held.owner = any (crowd)
+				then lone_crashes else lone_crashes + n end
+				where id = held.id;
 			res.outcome := 'adopted';
 		end if;
 		select w into res.w from job_work w where w.job_id = held.id;

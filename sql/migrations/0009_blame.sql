@@ -1,6 +1,6 @@
 -- Which job crashes its process: jobs.crash_count says how often a job was on
--- board; this how often it was the only one that could be blamed. The rule is
--- at the top of functions/05_claim.sql.
+-- board; this how often nobody else could be blamed. The rule is at the top of
+-- functions/05_claim.sql.
 alter table jobs add column lone_crashes int not null default 0
 	check (lone_crashes >= 0);
 

@@ -420,7 +420,7 @@ test('one poison among 60: it fails, and nobody else', async () => {
 			await c.clean(live, mine);
 		}
 	}
-	assert.ok(fell < 12, `${fell} crashes`);
+	assert.ok(fell < 14, `${fell} crashes`);
 	assert.deepEqual(await c.ends(), { queued: 59, failed: 1 });
 	const [{ id }] = (await conn.query("select j.id from jobs j join generations g on g.id = j.generation_id "
 		+ "where g.error_code = 'internal_poison'")).rows;
@@ -501,7 +501,7 @@ test('what was parked is not blamed for a crash, nor judged, nor set apart', asy
 	// Also one that an older version blamed; and it makes nobody's company.
 	await conn.query('update jobs set crash_count = 2');
 	const bad = await k.at('submitted', u, route, live);
-	await conn.query('update jobs set crash_count = 2 where id = $1', [bad.job_id]);
+	await conn.query('update jobs set crash_count = 2, lone_crashes = 1 where id = $1', [bad.job_id]);
 	await c.kill(live);
 	live = await k.instance();
 	assert.deepEqual((await c.pass(live)).map((r) => [r.job_id, r.outcome]).sort(),
@@ -510,7 +510,7 @@ test('what was parked is not blamed for a crash, nor judged, nor set apart', asy
 	assert.deepEqual(await k.audit(), {});
 });
 
-test('a lone suspect in company is judged when it was one three times', async () => {
+test('a lone suspect in company is judged at the third time', async () => {
 	const w = await fresh();
 	const { k, route, conn } = w;
 	const c = crashes(w);
@@ -532,6 +532,38 @@ test('a lone suspect in company is judged when it was one three times', async ()
 	assert.equal((await c.ends()).failed, 1);
 	assert.deepEqual((await conn.query('select max(crash_count) as m from jobs where finished_at is null')).rows,
 		[{ m: 0 }]);
+});
+
+test('a suspect that is alone at last is not judged for what it shared', async () => {
+	const w = await fresh();
+	const { k, conn, route } = w;
+	const c = crashes(w);
+	const u = await k.user(100, 10);
+	let live = w.owner;
+	const jobs = [];
+	for (let i = 0; i < 3; i++) jobs.push(await k.at('submitted', u, route, live));
+	const seen = [];
+	for (let i = 0; i < 3; i++) {
+		// All at first; then the two others end, and it is alone.
+		for (const j of i === 2 ? jobs.slice(1) : []) assert.equal((await k.fail(j, live)).outcome, 'failed');
+		await c.kill(live);
+		live = await k.instance();
+		seen.push(c.count(await c.pass(live)));
+	}
+	assert.deepEqual(seen, [{ adopted: 3 }, { adopted: 3 }, { set_apart: 1, adopted: 1 }]);
+	const row = await k.one('select crash_count, lone_crashes, owner from jobs where id = $1', [jobs[0].job_id]);
+	assert.deepEqual(row, { crash_count: 3, lone_crashes: 1, owner: live });
+	// It is cleared whole; and three times alone from then on is the end.
+	assert.equal(await c.clean(live, [jobs[0].job_id]), 1);
+	assert.equal((await k.one('select lone_crashes as n from jobs where id = $1', [jobs[0].job_id])).n, 0);
+	for (const what of ['adopted', 'adopted', 'poisoned']) {
+		await c.kill(live);
+		live = await k.instance();
+		assert.deepEqual(c.count(await c.pass(live)), { [what]: 1 });
+	}
+	assert.equal(await k.balance(u), 100);
+	assert.deepEqual((await conn.query('select distinct status::text from generations')).rows, [{ status: 'failed' }]);
+	assert.deepEqual(await k.audit(), {});
 });
 
 test('two adopters at once never judge the same crash from halves', async () => {
@@ -647,7 +679,7 @@ test('adopting leaves the jobs of providers that this version does not know', as
 	const u = await k.user(100);
 	const w = await k.at('submitted', u, route, owner);
 	// Killing its process twice would be the end of it, where it is known.
-	await conn.query('update jobs set crash_count = 5');
+	await conn.query('update jobs set crash_count = 5, lone_crashes = 2');
 	await conn.query("update instances set beat_at = now() - interval '1 min'");
 	const adopt = async (names) => (await conn.query('select outcome, (w).job_id '
 		+ "from job_adopt($1, '20 s', null, 50, $2)", [await k.instance(), names])).rows;

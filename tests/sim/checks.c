@@ -237,9 +237,10 @@ check_blame(struct sim_world *w)
 			continue;
 		FOUND_IF(w->known.crash[was->owner].suspects != 0,
 		    "B1: g%d pays for a crash that may be another's", gen);
-		FOUND_IF(
-		    w->known.crash[was->owner].others != 0 && was->lone + 1 < 3,
-		    "B2: g%d in company is judged too early", gen);
+		FOUND_IF(was->lone + 1 < 3 &&
+			(w->known.crash[was->owner].others != 0 ||
+			    was->lone + 1 < was->crashes),
+		    "B2: g%d had company and is judged too early", gen);
 	}
 	for (int i = 1; i <= db->n_gens; i++) {
 		const struct db_gen *was = &w->known.was[i];

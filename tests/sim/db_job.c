@@ -64,7 +64,7 @@ adoptable(const struct db *db, const struct db_gen *g, int64_t dead_ms)
 static int
 judge(struct db *db, int x, const struct db_call *call)
 {
-	int n = 0, others = 0, last = 0, left = call->limit;
+	int n = 0, others = 0, last = 0, left = call->limit, alone;
 
 	for (int i = 1; i <= db->n_gens; i++) {
 		const struct db_gen *g = &db->gens[i];
@@ -78,9 +78,10 @@ judge(struct db *db, int x, const struct db_call *call)
 			others++;
 		}
 	}
+	alone = db->gens[last].lone + 1;
 	if (n == 1 &&
-	    (others == 0 || db->faults.blame_company ||
-		db->gens[last].lone + 1 >= POISON_LONE))
+	    (alone >= POISON_LONE || db->faults.blame_company ||
+		(others == 0 && alone >= db->gens[last].crashes)))
 		return last;
 	if (n > 1 && db->faults.blame_all)
 		return last;
@@ -156,11 +157,13 @@ take_apart(struct db *db, const struct db_call *call)
 enum db_outcome
 db_adopt(struct db *db, const struct db_call *call)
 {
-	int page[MAX_GENS], n = 0;
+	int page[MAX_GENS], n = 0, performed[MAX_INSTANCES + 1] = {0};
 	bool guilty[MAX_GENS + 1] = {false};
 
 	if (instance_crashed(db, call->owner, call->delay_ms))
 		return DB_ROWS; /* it missed its own beats */
+	for (int i = 1; i <= db->n_gens; i++)
+		performed[db->gens[i].owner] += job_performs(&db->gens[i]);
 	for (int x = 1; x <= db->n_instances; x++) {
 		bool open = false;
 
@@ -183,9 +186,12 @@ db_adopt(struct db *db, const struct db_call *call)
 				fail_poison(db, page[i]);
 				continue;
 			}
-			g->crashes += g->owner != 0 &&
+			if (g->owner != 0 &&
 			    (job_performs(g) || db->faults.blame_parked) &&
-			    instance_crashed(db, g->owner, call->delay_ms);
+			    instance_crashed(db, g->owner, call->delay_ms)) {
+				g->crashes++;
+				g->lone += performed[g->owner] == 1;
+			}
 			g->owner = call->owner;
 			db_row(db, DB_ADOPTED, page[i]);
 		}
