@@ -121,6 +121,15 @@ wake_local(struct engine *self)
 		timer_set_ms(&self->wake, 0); /* once per turn of the loop */
 }
 
+/* A job has ended, or left its provider: whoever is queued for its slot does
+ * not wait for the sweep.  Those that end together are one claim. */
+void
+engine_room(struct engine *self)
+{
+	if (self->up && !self->draining && !timer_is_set(&self->wake))
+		timer_set_ms(&self->wake, 5);
+}
+
 void
 engine_wake(struct engine *self)
 {

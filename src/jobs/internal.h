@@ -301,6 +301,7 @@ bool engine_slot(struct job *job, enum step_do effect);
 void engine_slot_free(struct job *job);
 void job_perform(struct job *job, enum step_do effect, int64_t delay_ms);
 void engine_job_gone(struct engine *engine);
+void engine_room(struct engine *engine);
 
 /* progress.c */
 void progress_note(struct job *job, int progress, int position);

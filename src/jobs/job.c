@@ -656,6 +656,9 @@ job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
 	    str_eq(outcome, "finalizing"))
 		progress_cleaned(job);
 	count(&job->engine->stats, what);
+	if (what == DO_FINALIZE || what == DO_FINISH || what == DO_FAIL ||
+	    what == DO_CANCELLED)
+		engine_room(job->engine);
 	job_on_simple(job, ON_COMMITTED);
 }
 

@@ -5,6 +5,8 @@
 //   enqueue NAME URL SECONDS IN_FLIGHT   jobs per second and how long one took
 //   latency NAME URL JOBS                one at a time on an idle queue, from
 //                                        the call of enqueue to the handler
+//   drain NAME URL JOBS SLOTS            jobs per second of a full queue, the
+//                                        handler does nothing
 //
 // NAME is pg-boss, graphile-worker (both on PostgreSQL) or bullmq (on Redis).
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -99,6 +101,18 @@ const jobs = {
 			times.push(await taken - at);
 		}
 		return { p50: percentile(times, 50), p99: percentile(times, 99) };
+	},
+	// Until the last handler was called; that its row is gone is not waited for.
+	async drain(q) {
+		await in_flight(32, async (_, i) => {
+			for (let k = i; k < n; k += 32) await q.add();
+		});
+		let left = n, over;
+		const empty = new Promise((resolve) => { over = resolve; });
+		const start = performance.now();
+		await q.work(m, async () => { if (--left === 0) over(); });
+		await empty;
+		return { rate: n / ((performance.now() - start) / 1000) };
 	},
 };
 

@@ -1,5 +1,5 @@
 // A fake fal.ai queue that plays scripts. What a request meets is chosen by
-// its prompt: plan(prompt, {...}) before it is submitted.
+// its prompt: plan(prompt, {...}) before it is submitted; '*' is for all others.
 //   submit   ok | cut (accepts, then hangs up) | cut-before (hangs up without
 //            accepting) | cut-body (hangs up in its answer) | hang | 429 | 503 |
 //            503-later | 500 | 502 | 422 | refused | html | no-id | vast (50 MB)
@@ -10,10 +10,12 @@
 //   video    ok | drip | stall | cut | html | 403 | short | loop (redirects to
 //            itself) | inward (redirects to 169.254.169.254) | vast (says it has
 //            a terabyte); a list plays one per download
-//   hook     true: sends the webhook when done; 2: twice
+//   hook     true: sends the webhook when done; 2: twice; 'now': as soon as the
+//            submit is answered
 // Webhooks are signed (Ed25519); the key stands at /.well-known/jwks.json,
 // rotate() takes another one, keys = false serves none.
-//   bytes    the file (default: a small MP4 made by ffmpeg)
+//   bytes    the file (default: a small MP4 made by ffmpeg); tiny: true for
+//            the smallest one
 // barrier(name) holds the answers at "submit", "poll", "result", "video" until
 // release(name). Over HTTP: POST /control/plan {prompt, ...plan},
 // POST /control/barrier/<name>, POST /control/release/<name>,
@@ -170,7 +172,7 @@ export class FakeFal {
 	async submit(req, res, url) {
 		const input = JSON.parse(await body_of(req));
 		const { prompt } = input;
-		const plan = this.plans.get(prompt) ?? {};
+		const plan = this.plans.get(prompt) ?? this.plans.get('*') ?? {};
 		const n = this.submits[prompt] = (this.submits[prompt] ?? 0) + 1;
 		const how = this.pick(plan.submit ?? 'ok', n - 1);
 		const id = randomUUID();
@@ -183,6 +185,10 @@ export class FakeFal {
 			this.jobs.set(id, { id, prompt, plan, polls: 0, input,
 				hook: url.searchParams.get('fal_webhook') });
 			if (plan.orphan_hook) this.send_hook(this.jobs.get(id), 1);
+		}
+		if (plan.hook === 'now') {
+			const job = this.jobs.get(id);
+			res.once('finish', () => this.send_hook(job, 1));
 		}
 		await this.pass('submit');
 		const bad = (type, status = 422) => this.json(res, status,
@@ -229,7 +235,7 @@ export class FakeFal {
 				? { status: 'IN_QUEUE', queue_position: 3 }
 				: { status: 'IN_PROGRESS', logs: null });
 		}
-		if (job.plan.hook && !job.hooked) {
+		if (job.plan.hook && job.plan.hook !== 'now' && !job.hooked) {
 			job.hooked = true;
 			this.send_hook(job, Number(job.plan.hook));
 		}
@@ -265,7 +271,7 @@ export class FakeFal {
 		const n = this.downloads[job.prompt]
 			= (this.downloads[job.prompt] ?? 0) + 1;
 		const how = this.pick(job.plan.video ?? 'ok', n - 1);
-		const bytes = job.plan.bytes ?? mp4();
+		const bytes = job.plan.bytes ?? (job.plan.tiny ? tiny() : mp4());
 		await this.pass('video');
 		if (how === '403' || how === '404') {
 			res.writeHead(Number(how));
