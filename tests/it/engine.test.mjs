@@ -273,6 +273,24 @@ test('a provider that cannot be reached: three tries, refunded', async () => {
 	await d.kill('SIGTERM');
 });
 
+// Without the sweep a queue of seven would take minutes.
+test('a slot at the provider is taken when it is free, not by the sweep', async () => {
+	const w = await world();
+	await w.conn.query('update users set concurrent_limit = 20 where id = $1', [w.user]);
+	const all = [];
+	for (let i = 0; i < 6; i++) all.push(await w.submit({ submit: '422' }));
+	all.push(await w.submit());
+	fal.barrier('video'); // it downloads: its provider has no more to do
+	all.push(await w.submit({ submit: '422' }));
+	const d = w.demo({ DEMO_CONCURRENCY: '1', DEMO_SWEEP_MS: '3600000' });
+	assert.equal((await ended(w, all[7].id, d)).status, 'failed');
+	assert.equal((await w.row(all[6].id)).status, 'finalizing');
+	fal.release('video');
+	assert.equal((await ended(w, all[6].id, d)).status, 'completed');
+	await books(w, 90);
+	assert.equal((await d.kill('SIGTERM')).code, 0, d.log);
+});
+
 test('drain waits for the paid request on the wire', async () => {
 	const w = await world();
 	const g = await w.submit();

@@ -205,6 +205,8 @@ main(int argc, char **argv)
 	deps.slots = setting("DEMO_SLOTS");
 	deps.keys_again_ms = setting("DEMO_KEYS_MS");
 	deps.stall_ms = setting("DEMO_STALL_MS");
+	if (setting("DEMO_SWEEP_MS") > 0)
+		deps.sweep_ms = setting("DEMO_SWEEP_MS");
 	if (argc != 7) {
 		fprintf(stderr,
 		    "usage: engine_demo DB REDIS|- DIR FAL HELPER "
