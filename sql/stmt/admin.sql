@@ -1,6 +1,7 @@
 -- What operators see and do. ENGINE pool: it crosses users.
 
 -- name: admin_jobs (text, text, bigint, uuid, bigint)
+-- plan: custom
 -- provider, q (in prompt, e-mail or model), cursor (created_us, id), limit
 with page as materialized (
 	select g.id, g.user_id, g.created_at, g.provider_message
@@ -26,6 +27,7 @@ from page g join generation_public gp on gp.id = g.id
 order by g.created_at desc, g.id desc;
 
 -- name: admin_jobs_in (text, text, text, bigint, uuid, bigint)
+-- plan: custom
 -- as admin_jobs, of one status, which comes first
 with page as materialized (
 	select g.id, g.user_id, g.created_at, g.provider_message
@@ -108,6 +110,7 @@ from ledger_entry where id > (select coalesce(max(id), 0) - 1000000
 	from ledger_entry) and created_at > now() - interval '1 day';
 
 -- name: admin_bulk_ids (text, text, text, text, bigint)
+-- plan: custom
 -- statuses (comma separated), provider, model, q; what a bulk action would hit
 select g.id, g.user_id, g.status::text as status, g.credits
 from generations g where g.status::text = any (string_to_array($1, ','))
@@ -145,6 +148,7 @@ select outcome, event_seq, event, balance_event, promoted, seqs, balance,
 	(g).* from review_resolve($1, $2, $3, $4);
 
 -- name: admin_users (text, bigint, uuid, bigint)
+-- plan: custom
 -- q (in e-mail or name), cursor (created_us, id), limit
 select u.id, u.email, u.name, u.role::text as role, u.status::text as status,
 	u.concurrent_limit, a.balance, a.active, a.waiting,
@@ -166,6 +170,7 @@ select i.id, i.name, i.version, ms(i.started_at) as started_ms,
 from instances i order by i.started_at desc limit 100;
 
 -- name: admin_audit_log (text, text, bigint, bigint)
+-- plan: custom
 -- target type, target id, before id, limit
 select l.id, l.actor_id, l.actor_kind, l.action, l.target_type, l.target_id,
 	l.before, l.after, ms(l.created_at) as created_ms

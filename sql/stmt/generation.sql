@@ -37,6 +37,7 @@ where gp.id = $1 and ($2::uuid is null or gp.user_id = $2)
 	and g.deleted_at is null;
 
 -- name: generation_list (uuid, text, text, text, boolean, bigint, bigint, bigint, uuid, bigint)
+-- plan: custom
 -- app pool: user, statuses (comma separated), model, search, favourite,
 -- from_ms, to_ms, cursor (created_us, id of the last row), limit.
 -- Ask for one more than the page to know whether there is a next one.
@@ -148,6 +149,7 @@ from assets where id = $1 and ($2::uuid is null or user_id = $2)
 	and deleted_at is null;
 
 -- name: asset_list (uuid, text, text, bigint, uuid, bigint)
+-- plan: custom
 -- app pool: user, kind, name contains, cursor (created_us, id), limit
 select id, kind, backend, key, name, mime, size_bytes, width, height,
 	duration_ms, ms(created_at) as created_ms,

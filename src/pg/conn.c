@@ -2,7 +2,7 @@
  * conn.c - one connection: resolve, connect, set up, then a pipeline in which
  * every query is a group of its own:
  *
- *	[prepare]  [set actor]  execute  sync
+ *	[prepare]  [set actor, plan]  execute  sync
  *
  * The sync ends the group's transaction, so a failed query aborts nothing but
  * itself.  Answers come in the order of the groups.
@@ -16,7 +16,19 @@
 #include "reeld/log.h"
 #include "reeld/mem.h"
 
-static const char set_actor[] = "select set_config('app.uid', $1, true)";
+/* What a group sets for its own transaction.  A statement with many optional
+ * filters is planned for the values it has: the plan for all values reads
+ * everything that a user owns, and seems the cheaper one after five uses. */
+#define SET_ACTOR "set_config('app.uid', $1, true)"
+#define SET_PLAN "set_config('plan_cache_mode', 'force_custom_plan', true)"
+static const struct {
+	const char *name, *sql;
+	int n_params;
+} settings[2][2] = {
+    {{NULL, NULL, 0}, {"set_plan", "select " SET_PLAN, 0}},
+    {{"set_actor", "select " SET_ACTOR, 1},
+	{"set_actor_plan", "select " SET_ACTOR ", " SET_PLAN, 1}},
+};
 
 static void on_socket(int fd, int events, void *arg);
 
@@ -95,8 +107,21 @@ conn_flush(struct conn *conn)
 		watch(conn, LOOP_READ | (left > 0 ? LOOP_WRITE : 0));
 }
 
+static bool
+prepare_settings(struct conn *conn)
+{
+	for (size_t i = 0; i < nitems(settings); i++)
+		for (size_t k = 0; k < nitems(settings[i]); k++)
+			if (settings[i][k].name != NULL &&
+			    PQsendPrepare(conn->pg, settings[i][k].name,
+				settings[i][k].sql, settings[i][k].n_params,
+				NULL) != 1)
+				return false;
+	return true;
+}
+
 /* The session: deadlines on the server's side, whatever the pool wants, and
- * the statement that sets the actor. */
+ * the statements that set the actor and the way to plan. */
 static bool
 send_setup(struct conn *conn)
 {
@@ -117,8 +142,7 @@ send_setup(struct conn *conn)
 	    (pool->session_sql == NULL ||
 		PQsendQueryParams(conn->pg, pool->session_sql, 0, NULL, NULL,
 		    NULL, NULL, 0) == 1) &&
-	    PQsendPrepare(conn->pg, "set_actor", set_actor, 1, NULL) == 1 &&
-	    PQpipelineSync(conn->pg) == 1;
+	    prepare_settings(conn) && PQpipelineSync(conn->pg) == 1;
 }
 
 static void
@@ -220,10 +244,11 @@ conn_send(struct conn *conn, struct pg_query *query)
 {
 	const struct stmt_row *row = &pg_stmt_table[query->stmt];
 	const char *actor[] = {query->actor};
+	const char *set = settings[query->actor != NULL][row->custom_plan].name;
 	bool ok = true;
 
 	query->preparing = !is_prepared(conn, query->stmt);
-	query->setting_actor = query->actor != NULL;
+	query->setting = set != NULL;
 	list_add(&conn->pipeline, query);
 	if (query->preparing) {
 		ok = PQsendPrepare(conn->pg, row->name, row->sql, row->n_params,
@@ -231,9 +256,9 @@ conn_send(struct conn *conn, struct pg_query *query)
 		conn->prepared[query->stmt / 8] |=
 		    (unsigned char)(1 << query->stmt % 8);
 	}
-	if (ok && query->setting_actor)
-		ok = PQsendQueryPrepared(
-			 conn->pg, "set_actor", 1, actor, NULL, NULL, 0) == 1;
+	if (ok && query->setting)
+		ok = PQsendQueryPrepared(conn->pg, set, query->actor != NULL,
+			 actor, NULL, NULL, 0) == 1;
 	ok = ok &&
 	    PQsendQueryPrepared(conn->pg, row->name, (int)query->n_values,
 		(const char *const *)query->values, NULL, NULL, 0) == 1 &&
@@ -275,8 +300,8 @@ take_result(struct conn *conn, PGresult *result)
 	if (query->preparing) {
 		query->preparing = false;
 		PQclear(result);
-	} else if (query->setting_actor) {
-		query->setting_actor = false;
+	} else if (query->setting) {
+		query->setting = false;
 		PQclear(result);
 	} else {
 		PQclear(query->result);

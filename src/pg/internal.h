@@ -37,7 +37,7 @@ struct pg_query {
 	int64_t started_us;
 	int tries;
 	/* While in a pipeline: which answers are still to come, in order. */
-	bool preparing, setting_actor;
+	bool preparing, setting;
 	PGresult *result;  /* the statement's own */
 	PGresult *failure; /* the first error of the group */
 	struct pg_query *next;

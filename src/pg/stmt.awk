@@ -4,7 +4,8 @@
 #
 # newest is the last migration: its number is PG_SCHEMA_VERSION.
 # A block begins with `-- name: generation_get (uuid, text)` and ends at the
-# next one; comments are dropped, the final semicolon too.
+# next one; comments are dropped, the final semicolon too.  The comment
+# `-- plan: custom` makes it one that is planned for its values each time.
 
 function flush_block() {
 	if (name == "")
@@ -17,6 +18,7 @@ function flush_block() {
 	names[++n] = name
 	texts[n] = sql
 	counts[n] = params
+	customs[n] = custom
 	name = ""
 }
 
@@ -32,6 +34,7 @@ function flush_block() {
 	}
 	seen[name] = 1
 	params = 0
+	custom = 0
 	if (match(line, /\(.*\)/)) {
 		list = substr(line, RSTART + 1, RLENGTH - 2)
 		gsub(/[ \t]/, "", list)
@@ -41,6 +44,7 @@ function flush_block() {
 	sql = ""
 	next
 }
+/^-- plan: custom$/ { custom = 1 }
 /^[ \t]*--/ { next }
 name != "" { sql = sql $0 "\n" }
 
@@ -69,7 +73,8 @@ END {
 		gsub(/\\/, "\\\\", text)
 		gsub(/"/, "\\\"", text)
 		gsub(/\n/, "\\n\"\n\t    \"", text)
-		printf "\t{\"%s\", %d,\n\t    \"%s\"},\n", names[i], counts[i], text
+		printf "\t{\"%s\", %d, %s,\n\t    \"%s\"},\n", names[i],
+		    counts[i], customs[i] ? "true" : "false", text
 	}
 	print "};"
 }

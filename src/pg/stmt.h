@@ -2,11 +2,14 @@
 #ifndef PG_STMT_H
 #define PG_STMT_H
 
+#include <stdbool.h>
+
 #include "pg/stmt_table.h"
 
 struct stmt_row {
 	const char *name;
 	int n_params;
+	bool custom_plan; /* `-- plan: custom` */
 	const char *sql;
 };
 extern const struct stmt_row pg_stmt_table[PG_STMT_COUNT];

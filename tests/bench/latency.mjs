@@ -18,8 +18,9 @@ function wall_clock() {
 	return now - performance.now();
 }
 
-export default async function latency(server) {
-	const ann = await server.user({ credits: 1000000 });
+// Somebody's orders, one at a time: order() gives its id, when it was sent, and
+// the ms until it was told to be under way.
+export async function taken(server, ann) {
 	await server.psql('update users set concurrent_limit = 10000 where id = $1', [ann.id]);
 	const ws = await ann.ws();
 	await ws.subscribe(`user:${ann.id}`);
@@ -32,14 +33,23 @@ export default async function latency(server) {
 			performance.now());
 		seen?.();
 	});
+	const order = async () => {
+		const at = performance.now();
+		const { id } = await ann.submit();
+		while (!times_of.has(id)) await new Promise((resolve) => { seen = resolve; });
+		return { id, at, told: times_of.get(id) - at };
+	};
+	return { order, close: () => ws.close() };
+}
+
+export default async function latency(server) {
+	const ann = await taken(server, await server.user({ credits: 1000000 }));
 	const ours = async () => {
 		const times = [], sent = new Map(), offset = wall_clock();
 		for (let i = 0; i < ORDERS; i++) {
 			await sleep(20);
-			const at = performance.now();
-			const { id } = await ann.submit();
-			while (!times_of.has(id)) await new Promise((resolve) => { seen = resolve; });
-			times.push(times_of.get(id) - at);
+			const { id, at, told } = await ann.order();
+			times.push(told);
 			sent.set(id, at);
 		}
 		const rows = await server.psql(`select generation_id as id, extract(epoch from created_at)::float8 * 1000 as at
@@ -55,7 +65,7 @@ export default async function latency(server) {
 		all.reeld.push(await ours());
 		for (const name of peers) all[name].push(await queue_peer(server, 'latency', name, ORDERS));
 	}
-	await ws.close();
+	await ann.close();
 	const of = (name, what) => median(all[name].map((r) => r[what]));
 	report('latency-told', of('reeld', 'told'), 'ms');
 	for (const name of peers) {

@@ -9,8 +9,8 @@ tests_bench_download_bench_SOURCES = tests/bench/download_bench.c
 tests_bench_download_bench_LDADD = libreeld.a $(REELD_LIBS)
 BENCH =
 BENCH_BUILD = build-bench
-.PHONY: bench
-bench:
+.PHONY: bench bench-scale bench-build
+bench-build:
 	@test '$(NODE)' != no && test -d '$(srcdir)/tests/node_modules' || \
 	    { echo 'make bench needs node, and npm ci in tests/' >&2; exit 1; }
 	@cd '$(srcdir)/tests/bench' && { test node_modules -nt package-lock.json || \
@@ -22,5 +22,10 @@ bench:
 	    $(MAKE) -s tests/bench/media_bench$(EXEEXT) \
 	    tests/bench/download_bench$(EXEEXT) \
 	    tests/bench/ws_crowd$(EXEEXT)
+bench: bench-build
 	@REELD_BUILD="$$(cd '$(BENCH_BUILD)' && pwd)" '$(NODE)' \
 	    '$(srcdir)/tests/bench/run.mjs' $(BENCH)
+# Large databases: minutes, and about 5 GB of disk for a million.
+bench-scale: bench-build
+	@REELD_BUILD="$$(cd '$(BENCH_BUILD)' && pwd)" '$(NODE)' \
+	    '$(srcdir)/tests/bench/run.mjs' scale
