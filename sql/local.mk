@@ -13,6 +13,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0007_accounts.sql \
 	sql/migrations/0008_enhance.sql \
 	sql/migrations/0009_blame.sql \
+	sql/migrations/0010_scale.sql \
 	sql/migrations/0011_orders.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \

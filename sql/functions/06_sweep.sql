@@ -307,17 +307,20 @@ begin
 end $$;
 
 -- events_prune: drops published events older than p_keep whose generation has
--- ended; a page at a time, returns how many.
+-- ended; a page at a time, returns how many. It looks at the oldest only, ten
+-- pages of them, so that it never reads all that is young.
 create function events_prune(p_keep interval, p_limit int) returns int
 language plpgsql as $$
 declare
 	n int;
 begin
-	delete from events where seq in (select e.seq from events e
-		left join generations g on g.id = e.generation_id
-		where e.published_at is not null and e.created_at < now() - p_keep
-		and (g.id is null or g.status in ('completed', 'failed',
-		'cancelled')) order by e.seq limit p_limit);
+	delete from events where seq in (select o.seq from (select e.seq,
+			e.created_at, e.published_at, e.generation_id
+			from events e order by e.seq limit 10 * p_limit) o
+		where o.published_at is not null and o.created_at < now() - p_keep
+		and not exists (select from generations g where g.id = o.generation_id
+			and g.status not in ('completed', 'failed', 'cancelled'))
+		order by o.seq limit p_limit);
 	get diagnostics n = row_count;
 	return n;
 end $$;

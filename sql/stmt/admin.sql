@@ -8,8 +8,8 @@ with page as materialized (
 	from generations g
 	where ($1::text is null or g.provider = $1)
 		and ($2::text is null or position(lower($2) in lower(g.prompt)) > 0
-			or g.model = $2 or position(lower($2) in (select u.email
-			from users u where u.id = g.user_id)) > 0)
+			or g.model = $2 or g.user_id = any (array(select u.id
+			from users u where position(lower($2) in u.email) > 0)))
 		and ($4::uuid is null or (g.created_at, g.id) < (timestamptz 'epoch'
 			+ $3::bigint * interval '1 microsecond', $4))
 	order by g.created_at desc, g.id desc limit $5
@@ -26,17 +26,17 @@ from page g join generation_public gp on gp.id = g.id
 	left join attempts a on a.id = j.attempt_id
 order by g.created_at desc, g.id desc;
 
--- name: admin_jobs_in (text, text, text, bigint, uuid, bigint)
+-- name: admin_jobs_in (generation_status, text, text, bigint, uuid, bigint)
 -- plan: custom
 -- as admin_jobs, of one status, which comes first
 with page as materialized (
 	select g.id, g.user_id, g.created_at, g.provider_message
 	from generations g
-	where g.status = $1::text::generation_status
+	where g.status = $1
 		and ($2::text is null or g.provider = $2)
 		and ($3::text is null or position(lower($3) in lower(g.prompt)) > 0
-			or g.model = $3 or position(lower($3) in (select u.email
-			from users u where u.id = g.user_id)) > 0)
+			or g.model = $3 or g.user_id = any (array(select u.id
+			from users u where position(lower($3) in u.email) > 0)))
 		and ($5::uuid is null or (g.created_at, g.id) < (timestamptz 'epoch'
 			+ $4::bigint * interval '1 microsecond', $5))
 	order by g.created_at desc, g.id desc limit $6
@@ -91,11 +91,13 @@ where c.generation_id = $1 order by l.id;
 -- name: admin_counts ()
 select g.status::text as status, count(*) as n,
 	ms(min(g.created_at)) as oldest_ms
-from generations g where g.status in ('pending', 'queued', 'processing',
-	'awaiting_approval', 'finalizing', 'cancelling', 'review')
-	or g.status in ('completed', 'failed', 'cancelled')
-	and g.created_at > now() - interval '1 day'
-group by g.status;
+from (select status, created_at from generations where status not in
+		('completed', 'failed', 'cancelled')
+	union all
+	select status, created_at from generations where status in
+		('completed', 'failed', 'cancelled')
+		and created_at > now() - interval '1 day') g
+where g.status <> 'draft' group by g.status;
 
 -- name: admin_money ()
 -- the last day; and the results that their provider will soon have no more,
@@ -106,14 +108,13 @@ select coalesce(-sum(amount) filter (where type = 'video_generation'), 0)
 	(select count(*) from jobs j join attempts a on a.id = j.attempt_id
 		where j.finished_at is null and j.step in ('download', 'store')
 		and result_is_expiring(a, j)) as results_expiring
-from ledger_entry where id > (select coalesce(max(id), 0) - 1000000
-	from ledger_entry) and created_at > now() - interval '1 day';
+from ledger_entry where created_at > now() - interval '1 day';
 
--- name: admin_bulk_ids (text, text, text, text, bigint)
+-- name: admin_bulk_ids (generation_status[], text, text, text, bigint)
 -- plan: custom
--- statuses (comma separated), provider, model, q; what a bulk action would hit
+-- statuses, provider, model, q; what a bulk action would hit
 select g.id, g.user_id, g.status::text as status, g.credits
-from generations g where g.status::text = any (string_to_array($1, ','))
+from generations g where g.status = any ($1)
 	and ($2::text is null or g.provider = $2)
 	and ($3::text is null or g.model = $3)
 	and ($4::text is null or position(lower($4) in lower(g.prompt)) > 0)

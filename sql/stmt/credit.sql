@@ -18,11 +18,11 @@ select a.balance, a.active, a.waiting, coalesce((select max(id)
 	and g.remaining > 0 and g.expires_at > now()), '[]') as grants
 from accounts a where a.user_id = $1;
 
--- name: ledger_list (uuid, text, bigint, bigint)
+-- name: ledger_list (uuid, ledger_type, bigint, bigint)
 -- plan: custom
 -- app pool: user, type, before id (cursor), limit
 select l.id, l.type::text as type, l.amount, l.balance_after, l.note,
 	ms(l.created_at) as created_ms, c.generation_id
 from ledger_entry l left join charges c on c.id = l.charge_id
-where l.user_id = $1 and ($2::text is null or l.type::text = $2)
+where l.user_id = $1 and ($2::ledger_type is null or l.type = $2)
 	and ($3::bigint is null or l.id < $3) order by l.id desc limit $4;

@@ -36,27 +36,32 @@ from generation_public gp join generations g using (id)
 where gp.id = $1 and ($2::uuid is null or gp.user_id = $2)
 	and g.deleted_at is null;
 
--- name: generation_list (uuid, text, text, text, boolean, bigint, bigint, bigint, uuid, bigint)
+-- name: generation_list (uuid, generation_status[], text, text, boolean, bigint, bigint, bigint, uuid, bigint)
 -- plan: custom
--- app pool: user, statuses (comma separated), model, search, favourite,
+-- app pool: user, statuses, model, search, favourite,
 -- from_ms, to_ms, cursor (created_us, id of the last row), limit.
 -- Ask for one more than the page to know whether there is a next one.
-select gp.*, (extract(epoch from g.created_at) * 1000000)::bigint
+with page as materialized (
+	select g.id, g.created_at from generations g
+	where g.user_id = $1 and g.deleted_at is null
+		and ($2::generation_status[] is null or g.status = any ($2))
+		and ($3::text is null or g.model = $3)
+		and ($4::text is null or position(lower($4) in lower(g.prompt)) > 0
+			or position(lower($4) in lower(g.title)) > 0)
+		and ($5::boolean is null or g.favourite = $5)
+		and ($6::bigint is null or g.created_at >= to_timestamp($6 / 1000.0))
+		and ($7::bigint is null or g.created_at < to_timestamp($7 / 1000.0))
+		and ($9::uuid is null or (g.created_at, g.id) < (timestamptz 'epoch'
+			+ $8::bigint * interval '1 microsecond', $9))
+	order by g.created_at desc, g.id desc limit $10
+)
+select gp.*, (extract(epoch from p.created_at) * 1000000)::bigint
 	as created_us
-from generations g join generation_public gp on gp.id = g.id
-where g.user_id = $1 and g.deleted_at is null
-	and ($2::text is null or g.status::text = any (string_to_array($2, ',')))
-	and ($3::text is null or g.model = $3)
-	and ($4::text is null or position(lower($4) in lower(g.prompt)) > 0
-		or position(lower($4) in lower(g.title)) > 0)
-	and ($5::boolean is null or g.favourite = $5)
-	and ($6::bigint is null or g.created_at >= to_timestamp($6 / 1000.0))
-	and ($7::bigint is null or g.created_at < to_timestamp($7 / 1000.0))
-	and ($9::uuid is null or (g.created_at, g.id) < (timestamptz 'epoch'
-		+ $8::bigint * interval '1 microsecond', $9))
-order by g.created_at desc, g.id desc limit $10;
+from page p join generation_public gp on gp.id = p.id
+order by p.created_at desc, p.id desc;
 
 -- name: generation_active (uuid)
+-- plan: custom
 -- app pool: everything of the user that has not ended, for a live snapshot
 select gp.* from generations g join generation_public gp on gp.id = g.id
 where g.user_id = $1 and g.deleted_at is null and g.status not in

@@ -298,6 +298,7 @@ api_admin_jobs_bulk(struct http_call *call)
 	struct bulk *self;
 	struct act *act;
 	struct err err;
+	char *states; /* as an array of PostgreSQL */
 
 	self = bulk_read(call, &err);
 	if (self == NULL) {
@@ -305,9 +306,11 @@ api_admin_jobs_bulk(struct http_call *call)
 		return;
 	}
 	act = act_new(call, self, bulk_free);
+	states = xasprintf("{%s}", self->filter.state);
 	act_query(act, STMT_ADMIN_BULK_IDS,
-	    PG_ARGS(self->filter.state, self->filter.provider,
-		self->filter.model, self->filter.q,
+	    PG_ARGS(states, self->filter.provider, self->filter.model,
+		self->filter.q,
 		pg_num(MAX_BULK + 1 + (int64_t)self->exclude.n)),
 	    on_ids);
+	free(states);
 }

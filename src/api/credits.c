@@ -1,5 +1,6 @@
 /* credits.c - GET /credits and /credits/ledger: the caller's money. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/handlers.h"
 #include "api/internal.h"
@@ -70,16 +71,36 @@ on_ledger(struct http_call *call, const struct pg_rows *rows, void *arg)
 	free(page);
 }
 
+static bool
+type_ok(struct http_call *call, const char *type)
+{
+	/* The type ledger_type of 0004_money.sql. */
+	static const char *const known[] = {"purchase", "subscription_grant",
+	    "bonus", "promo", "video_generation", "video_refund",
+	    "settle_refund", "adjustment", "expire", "transfer"};
+	struct err err;
+
+	if (type == NULL)
+		return true;
+	for (size_t i = 0; i < nitems(known); i++)
+		if (strcmp(known[i], type) == 0)
+			return true;
+	err_set_field(&err, ERR_INVALID, "bad_type", "?type",
+	    "\"%.40s\" is no type of entry.", type);
+	http_reply_err(call, &err);
+	return false;
+}
+
 void
 api_credits_ledger(struct http_call *call)
 {
 	const char *user = api_me(call)->user;
+	const char *type = http_query(call, "type");
 	struct api_page page;
 
-	if (!api_page_read(call, 50, 200, &page))
+	if (!type_ok(call, type) || !api_page_read(call, 50, 200, &page))
 		return;
 	api_query(call, api_app(call)->pg, STMT_LEDGER_LIST,
-	    PG_AS(user, user, http_query(call, "type"), page.sort,
-		page.limit_plus_1),
-	    on_ledger, xmemdup(&page, sizeof page), free);
+	    PG_AS(user, user, type, page.sort, page.limit_plus_1), on_ledger,
+	    xmemdup(&page, sizeof page), free);
 }

@@ -47,7 +47,8 @@ api_generations_get(struct http_call *call)
 
 /* ---- the list ---- */
 
-/* "failed,cancelled" or "active"; false with err set. */
+/* "failed,cancelled" or "active", as an array of PostgreSQL; false with err
+ * set. */
 static bool
 statuses_read(const char *text, struct buf *out, struct err *err)
 {
@@ -55,20 +56,22 @@ statuses_read(const char *text, struct buf *out, struct err *err)
 	char *copy = xstrdup(text), *at = copy, *word;
 	bool ok = true;
 
+	buf_putc(out, '{');
 	while (ok && (word = strsep(&at, ",")) != NULL) {
 		if (strcmp(word, "active") == 0) {
 			for (int s = GEN_PENDING; s < GEN_STATUSES; s++)
 				if (!gen_is_terminal(s))
 					buf_printf(out, "%s%s",
-					    out->len > 0 ? "," : "",
+					    out->len > 1 ? "," : "",
 					    gen_status_name(s));
 		} else if (gen_status_parse(word, &status)) {
-			buf_printf(out, "%s%s", out->len > 0 ? "," : "", word);
+			buf_printf(out, "%s%s", out->len > 1 ? "," : "", word);
 		} else {
 			ok = err_set_field(err, ERR_INVALID, "bad_status",
 			    "?status", "\"%.40s\" is no status.", word);
 		}
 	}
+	buf_putc(out, '}');
 	free(copy);
 	return ok &&
 	    (buf_ok(out) ||
