@@ -25,10 +25,7 @@
 #define SET_ACTOR "set_config('app.uid', $1, true)"
 #define SET_PLAN                                                     \
 	"set_config('plan_cache_mode', 'force_custom_plan', true), " \
-	"set_config('max_parallel_workers_per_gather', '0', true), " \
-	"set_config('enable_seqscan', 'off', true), "                \
-	"set_config('enable_sort', 'off', true), "                   \
-	"set_config('jit', 'off', true)"
+	"set_config('enable_sort', 'off', true)"
 static const struct {
 	const char *name, *sql;
 	int n_params;
@@ -131,7 +128,10 @@ prepare_settings(struct conn *conn)
 /* The session: deadlines on the server's side, whatever the pool wants, and
  * the statements that set the actor and the way to plan.  Whoever waits for
  * 25 rows does not want other processes started, or code compiled, for them:
- * that takes longer than the rows. */
+ * that takes longer than the rows.  And every row that we ask for has an
+ * index: to look whether one exists, the planner would rather begin to read
+ * the table, in the hope to meet one soon, and job_claim() read all jobs when
+ * none was queued. */
 static bool
 send_setup(struct conn *conn)
 {
@@ -148,6 +148,7 @@ send_setup(struct conn *conn)
 	    PQsendQueryParams(conn->pg,
 		"select set_config('statement_timeout', $1, false), "
 		"set_config('application_name', 'reeld', false), "
+		"set_config('enable_seqscan', 'off', false), "
 		"set_config('max_parallel_workers_per_gather', '0', false), "
 		"set_config('jit', 'off', false)",
 		1, NULL, values, NULL, NULL, 0) == 1 &&
