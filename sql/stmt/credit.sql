@@ -19,7 +19,7 @@ select a.balance, a.active, a.waiting, coalesce((select max(id)
 from accounts a where a.user_id = $1;
 
 -- name: ledger_list (uuid, ledger_type, bigint, bigint)
--- plan: custom
+-- plan: custom, sorted
 -- app pool: user, type, before id (cursor), limit
 select l.id, l.type::text as type, l.amount, l.balance_after, l.note,
 	ms(l.created_at) as created_ms, c.generation_id

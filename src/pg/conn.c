@@ -23,16 +23,17 @@
  * expect a hundredth of the rows, so that it would rather read the table and
  * sort it. */
 #define SET_ACTOR "set_config('app.uid', $1, true)"
-#define SET_PLAN                                                     \
-	"set_config('plan_cache_mode', 'force_custom_plan', true), " \
-	"set_config('enable_sort', 'off', true)"
+#define SET_CUSTOM "set_config('plan_cache_mode', 'force_custom_plan', true)"
+#define SET_ORDERED SET_CUSTOM ", set_config('enable_sort', 'off', true)"
 static const struct {
 	const char *name, *sql;
 	int n_params;
-} settings[2][2] = {
-    {{NULL, NULL, 0}, {"set_plan", "select " SET_PLAN, 0}},
+} settings[2][3] = {
+    {{NULL, NULL, 0}, {"set_ordered", "select " SET_ORDERED, 0},
+	{"set_custom", "select " SET_CUSTOM, 0}},
     {{"set_actor", "select " SET_ACTOR, 1},
-	{"set_actor_plan", "select " SET_ACTOR ", " SET_PLAN, 1}},
+	{"set_actor_ordered", "select " SET_ACTOR ", " SET_ORDERED, 1},
+	{"set_actor_custom", "select " SET_ACTOR ", " SET_CUSTOM, 1}},
 };
 
 static void on_socket(int fd, int events, void *arg);
@@ -257,7 +258,7 @@ conn_send(struct conn *conn, struct pg_query *query)
 {
 	const struct stmt_row *row = &pg_stmt_table[query->stmt];
 	const char *actor[] = {query->actor};
-	const char *set = settings[query->actor != NULL][row->custom_plan].name;
+	const char *set = settings[query->actor != NULL][row->plan].name;
 	bool ok = true;
 
 	query->preparing = !is_prepared(conn, query->stmt);

@@ -5,7 +5,8 @@
 # newest is the last migration: its number is PG_SCHEMA_VERSION.
 # A block begins with `-- name: generation_get (uuid, text)` and ends at the
 # next one; comments are dropped, the final semicolon too.  The comment
-# `-- plan: custom` makes it one that is planned for its values each time.
+# `-- plan: custom` makes it one that is planned for its values each time, and
+# that does not sort; `-- plan: custom, sorted` one that may.
 
 function flush_block() {
 	if (name == "")
@@ -45,6 +46,7 @@ function flush_block() {
 	next
 }
 /^-- plan: custom$/ { custom = 1 }
+/^-- plan: custom, sorted$/ { custom = 2 }
 /^[ \t]*--/ { next }
 name != "" { sql = sql $0 "\n" }
 
@@ -73,8 +75,8 @@ END {
 		gsub(/\\/, "\\\\", text)
 		gsub(/"/, "\\\"", text)
 		gsub(/\n/, "\\n\"\n\t    \"", text)
-		printf "\t{\"%s\", %d, %s,\n\t    \"%s\"},\n", names[i],
-		    counts[i], customs[i] ? "true" : "false", text
+		printf "\t{\"%s\", %d, %d,\n\t    \"%s\"},\n", names[i],
+		    counts[i], customs[i], text
 	}
 	print "};"
 }

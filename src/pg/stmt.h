@@ -2,14 +2,12 @@
 #ifndef PG_STMT_H
 #define PG_STMT_H
 
-#include <stdbool.h>
-
 #include "pg/stmt_table.h"
 
 struct stmt_row {
 	const char *name;
 	int n_params;
-	bool custom_plan; /* `-- plan: custom` */
+	int plan; /* 1: `-- plan: custom`, 2: `-- plan: custom, sorted` */
 	const char *sql;
 };
 extern const struct stmt_row pg_stmt_table[PG_STMT_COUNT];
