@@ -42,6 +42,10 @@ begin
 		and q.provider = any (p_providers) and q.eligible_at <= now()) then
 		return;
 	end if;
+	-- Nothing is paid for on the word of a claim: attempt_start's commit comes
+	-- before, and puts on disk all that was written until then. A claim that
+	-- a crash of PostgreSQL forgets leaves a queued job.
+	perform set_config('synchronous_commit', 'off', true);
 	-- Claimers of one limited account come one after the other.
 	perform from provider_accounts a where a.id in (select w.account
 		from unnest(p_accounts, p_concurrency, p_rpm)
