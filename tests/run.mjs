@@ -1,11 +1,11 @@
 // run.mjs - runs test files against one PostgreSQL cluster.
 //   node tests/run.mjs [--jobs N] [--report FILE] [--minutes N] FILE...
 // REELD_BUILD names the build (default build/). Exits non-zero when a test
-// failed; --report writes {"passed":n,"failed":n,"skipped":n}; --minutes is
+// failed; --report writes a line `FOLDER PASSED FAILED SKIPPED` each; --minutes is
 // how long one file may take (10).
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { basename, relative } from 'node:path';
+import { basename, dirname, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { prepare } from './it/env.mjs';
@@ -29,12 +29,22 @@ process.env.builddir = build;
 process.env.REELD_TEST_PG = JSON.stringify({ dir: cluster.dir, ready: true });
 
 const count = { passed: 0, failed: 0, skipped: 0 };
+const folders = new Map(); // name: the same, of its files
+const add = (file, what) => {
+	const folder = basename(dirname(file));
+	if (!folders.has(folder)) folders.set(folder, { passed: 0, failed: 0, skipped: 0 });
+	folders.get(folder)[what]++;
+	count[what]++;
+};
 const failures = [];
 const spent = new Map(); // file: ms
 // The longest first, so that none of them is left running alone at the end.
-const longest = ['kills', 'failover', 'sql_model', 'matrix_a', 'matrix_b', 'lifecycle', 'engine_kills', 'engine',
-	'live_api', 'engine_enhance', 'sql_jobs', 'engine_answers', 'engine_files', 'account', 'stores', 'look', 'pages'];
-const rank = (file) => (longest.indexOf(basename(file, '.test.mjs')) + longest.length + 1) % (longest.length + 1);
+const longest = ['it/kills', 'it/failover', 'it/matrix_a', 'it/matrix_b', 'torture/wires', 'it/engine_kills',
+	'torture/live', 'browser/pages', 'torture/stores', 'torture/input', 'torture/provider', 'torture/disk',
+	'browser/look', 'it/engine_enhance', 'it/sql_model', 'it/engine', 'it/live_api', 'it/engine_files', 'it/sql_jobs',
+	'torture/kills', 'it/canary', 'it/engine_answers', 'it/engine_poison'];
+const name = (file) => `${basename(dirname(file))}/${basename(file, '.test.mjs')}`;
+const rank = (file) => (longest.indexOf(name(file)) + longest.length + 1) % (longest.length + 1);
 argv.sort((a, b) => rank(a) - rank(b));
 const stream = run({ files: argv, concurrency: jobs, timeout: minutes * 60000 });
 // A suite, and a file as such, only hold tests.
@@ -46,13 +56,13 @@ stream.on('test:pass', (d) => {
 	time(d);
 	if (!counted(d)) return;
 	if (d.skip !== undefined || d.todo !== undefined) {
-		count.skipped++;
+		add(d.file, 'skipped');
 		failures.push(`skipped: ${d.file}: ${d.name}`);
-	} else count.passed++;
+	} else add(d.file, 'passed');
 });
 stream.on('test:fail', (d) => {
 	time(d);
-	count.failed++;
+	add(d.file, 'failed');
 	// The reason as well: a machine that is gone keeps no logs.
 	const error = d.details?.error?.cause ?? d.details?.error;
 	const why = String(error?.message ?? error ?? '').split('\n').slice(0, 8)
@@ -69,5 +79,7 @@ for (const [file, ms] of [...spent].sort((a, b) => b[1] - a[1]).slice(0, 20))
 for (const f of failures) console.log(f);
 console.log(`${count.passed} passed, ${count.failed} failed, `
 	+ `${count.skipped} skipped`);
-if (report) writeFileSync(report, JSON.stringify(count));
+if (report) {
+	writeFileSync(report, [...folders].map(([folder, n]) => `${folder} ${n.passed} ${n.failed} ${n.skipped}\n`).join(''));
+}
 process.exit(count.failed > 0 ? 1 : 0);
