@@ -24,11 +24,13 @@
 -- half open gives one. Providers that are named and have no room at all lose
 -- queued jobs to other routes that have (jobs_move). Fair between users
 -- because only a user's first few generations are queued at all. Returns
--- job_work rows, job_status running.
+-- job_work rows, job_status running. Planned once: for arrays PostgreSQL takes
+-- the plan of these values for cheaper each time, and makes it for as long as the
+-- statement runs.
 create function job_claim(p_owner uuid, p_providers text[], p_slots int[],
 	p_accounts uuid[] default null, p_concurrency int[] default null,
 	p_rpm int[] default null) returns setof job_work
-language plpgsql rows 20 as $$
+language plpgsql rows 20 set plan_cache_mode = force_generic_plan as $$
 declare
 	ids uuid[];
 	names text[];
