@@ -1,7 +1,7 @@
 # sql: migrations in order, functions and statements in name order.
 EXTRA_DIST += sql/README.md tests/package.json tests/package-lock.json \
 	tests/.npmrc tests/it/pg.mjs tests/it/sql_isolation.test.mjs \
-	tests/it/sql_jobs.test.mjs tests/it/sql_money.test.mjs \
+	tests/it/sql_claim.test.mjs tests/it/sql_jobs.test.mjs tests/it/sql_money.test.mjs \
 	tests/it/sql_statements.test.mjs
 nobase_dist_pkgdata_DATA += \
 	sql/migrations/0001_people.sql \

@@ -79,6 +79,15 @@ export async function start() {
 	const open = [];
 	return {
 		log: () => log,
+		// A database with a route and an instance; a pool of that size, or one
+		// connection.
+		async fresh(size, provider = 'fal') {
+			const db = await this.database();
+			const conn = size ? db.pool(size) : await db.engine();
+			const k = kit(conn);
+			return { db, conn, k, route: await k.route(provider),
+				owner: await k.instance() };
+		},
 		async database() {
 			const name = `t_${randomUUID().slice(0, 8)}`;
 			await root.query(`create database ${name} template template `

@@ -9,12 +9,7 @@ let server;
 before(async () => { server = await start(); });
 after(async () => { await server.stop(); });
 
-async function fresh(size) {
-	const db = await server.database();
-	const conn = size ? db.pool(size) : await db.engine();
-	const k = kit(conn);
-	return { db, conn, k, route: await k.route(), owner: await k.instance() };
-}
+const fresh = (...args) => server.fresh(...args);
 
 test('200 parallel submits with credits for 10: exactly 10', async () => {
 	const { k, route } = await fresh(40);
