@@ -406,7 +406,7 @@ call_finish(struct fetch_call *call, CURLcode code)
 	bool head = str_eq(call->method, "HEAD"), ok;
 
 	/* An empty body still decides about the file. */
-	if (code == CURLE_OK && !head && !easy_body_begin(call))
+	if (code == CURLE_OK && !head && !intake_begin(call))
 		code = CURLE_WRITE_ERROR;
 	if (!call_drained(call, code))
 		return; /* multi_written() comes back */

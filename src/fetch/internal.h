@@ -2,7 +2,8 @@
  * internal.h - what the files of fetch share.
  *
  * call.c owns a call from start to done; queue.c says whose turn it is;
- * easy.c turns it into a libcurl handle and is called back by it; multi.c
+ * easy.c turns it into a libcurl handle and is called back by it, intake.c
+ * takes what is answered; multi.c
  * drives the handles on the loop; outcome.c says what a finished handle
  * means; sink.c and writer.c (sink.h) write files.
  */
@@ -140,8 +141,12 @@ void queue_leave(struct fetch_call *call);
 bool easy_open(struct fetch_call *call, struct err *err) REELD_MUST;
 void easy_close(struct fetch_call *call);
 void easy_spare_free(struct fetch *fetch);
+
+/* intake.c */
 /* Decides where the body goes; false when it must not go anywhere. */
-bool easy_body_begin(struct fetch_call *call);
+bool intake_begin(struct fetch_call *call);
+/* libcurl's CURLOPT_WRITEFUNCTION; the last argument is the call. */
+size_t intake_take(char *data, size_t size, size_t count, void *userdata);
 
 /* multi.c */
 /* A chunk of the call's file came back.  Off libcurl's stack; may call back.

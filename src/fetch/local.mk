@@ -1,5 +1,5 @@
 # fetch: requests to others.
-libreeld_a_SOURCES += src/fetch/call.c src/fetch/easy.c src/fetch/guard.c \
+libreeld_a_SOURCES += src/fetch/intake.c src/fetch/call.c src/fetch/easy.c src/fetch/guard.c \
 	src/fetch/multi.c src/fetch/outcome.c src/fetch/queue.c \
 	src/fetch/sink.c \
 	src/fetch/spec.c src/fetch/writer.c src/fetch/sink.h \

@@ -9,7 +9,14 @@
 #include "reeld/clock.h"
 #include "reeld/log.h"
 
-enum { CHECK_MS = 3000 };
+enum { CHECK_MS = 1000 };
+
+void
+expiry_set(struct job *job, int64_t expires_ms)
+{
+	job->engine->dying += (expires_ms > 0) - (job->result_expires_ms > 0);
+	job->result_expires_ms = expires_ms;
+}
 
 void
 expiry_learn(struct job *job, int64_t expires_ms)
@@ -19,9 +26,10 @@ expiry_learn(struct job *job, int64_t expires_ms)
 	    : job->lane->provider->result_lifetime_s;
 
 	job->result_seen_ms = clock_wall_ms();
-	job->result_expires_ms = expires_ms > 0 ? expires_ms
-	    : life_s > 0 ? job->result_seen_ms + life_s * 1000
-			 : 0;
+	expiry_set(job,
+	    expires_ms > 0   ? expires_ms
+		: life_s > 0 ? job->result_seen_ms + life_s * 1000
+			     : 0);
 	job->alarmed = false;
 }
 
@@ -68,7 +76,9 @@ expiry_check(struct engine *self)
 	if (mono - self->last_expiry_ms < CHECK_MS)
 		return;
 	self->last_expiry_ms = mono;
-	TAILQ_FOREACH (job, &self->jobs, entry) {
+	/* Thousands that only wait need not be looked at. */
+	for (job = self->dying > 0 ? TAILQ_FIRST(&self->jobs) : NULL;
+	     job != NULL; job = TAILQ_NEXT(job, entry)) {
 		if (!is_near(job, now))
 			continue;
 		near++;

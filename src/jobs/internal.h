@@ -90,7 +90,7 @@ struct job {
 	bool wants_enhance; /* ordered */
 	char *enhanced;	    /* NULL: not asked yet; "": of no use */
 	bool result_needs_key;
-	int64_t result_expires_ms; /* wall clock; 0: unknown */
+	int64_t result_expires_ms; /* wall clock; 0: unknown; expiry_set() */
 	int64_t result_seen_ms;	   /* when the link was learnt */
 	int64_t result_lifetime_s; /* of the model; 0: the provider's */
 	bool alarmed;		   /* that it is about to expire */
@@ -182,6 +182,7 @@ struct engine {
 	struct redis_call *length_call;
 	bool check_soon, checking; /* checking: there is a next page */
 	int64_t last_check_ms, last_expiry_ms;
+	int dying;		/* jobs whose link dies some day */
 	struct id owned_after;	/* page of our rows */
 	struct job *check_next; /* page of our list */
 	struct id strays[MAX_STRAYS];
@@ -198,8 +199,12 @@ struct engine {
 	struct loop_defer *drain_defer;
 };
 
-/* job.c */
+/* row.c */
+/* In the engine's lists; NULL: of a provider that is not known here. */
 struct job *job_new(struct engine *engine, const struct pg_rows *rows, int row);
+
+/* job.c */
+void job_on_timer(void *arg);
 void job_begin(struct job *job); /* ON_CLAIM */
 void job_free(struct job *job);
 struct job *job_find(struct engine *engine, const char *generation);
@@ -259,6 +264,8 @@ void finish_poster(struct job *job);
 void finish_commit(struct job *job);
 void finish_commit_settled(struct job *job);
 /* expiry.c */
+/* When its link dies, as its row says; 0: nobody knows, or there is none. */
+void expiry_set(struct job *job, int64_t expires_ms);
 /* There is a (new) link, good until expires_ms; 0: they don't say. */
 void expiry_learn(struct job *job, int64_t expires_ms);
 /* Must a be fetched before b? */
@@ -296,11 +303,15 @@ void account_free_all(struct engine *engine);
 /* Rows of accounts were changed: whoever shows them looks again. */
 void accounts_changed(struct engine *engine);
 
-/* slot.c is part of engine.c: downloads and media work at once. */
+/* slots.c */
+/* true: go on now.  false: it is performed when a slot is free. */
 bool engine_slot(struct job *job, enum step_do effect);
 void engine_slot_free(struct job *job);
 void job_perform(struct job *job, enum step_do effect, int64_t delay_ms);
+
+/* engine.c */
 void engine_job_gone(struct engine *engine);
+/* A job has ended, or left its provider: somebody queued may take its place. */
 void engine_room(struct engine *engine);
 
 /* progress.c */

@@ -435,6 +435,9 @@ test('credits and the ledger', async () => {
 	assert.deepEqual(all.map((e) => e.amount), [30, -20, 10, 500]);
 	assert.equal(all[0].balance_after, 520);
 	assert.deepEqual((await ann.get('/credits/ledger?type=bonus')).body.data.map((e) => e.amount), [500]);
+	for (const { type } of await r.psql('select unnest(enum_range(null::ledger_type))::text as type'))
+		assert.equal((await ann.get(`/credits/ledger?type=${type}`)).status, 200, type);
+	assert.deepEqual([(await ann.get('/credits/ledger?type=gift')).body].map((b) => [b.status, b.code]), [[422, 'bad_type']]);
 	const bob = await r.user({ credits: 0 });
 	assert.equal((await bob.get('/credits/ledger')).body.data.length, 0);
 });

@@ -1,7 +1,7 @@
 # torture: `make torture` runs every fault scenario at its whole size, `make
 # soak` half an hour of load with random faults; README.md there.
 CRASHES = $(srcdir)/tests/it/kills.test.mjs $(srcdir)/tests/it/engine_kills.test.mjs \
-	$(srcdir)/tests/it/submit_crash.test.mjs
+	$(srcdir)/tests/it/engine_poison.test.mjs $(srcdir)/tests/it/submit_crash.test.mjs
 TORTURE = $(CRASHES) $(srcdir)/tests/it/engine_answers.test.mjs \
 	$(srcdir)/tests/it/drain.test.mjs $(srcdir)/tests/torture/*.test.mjs
 SOAK_MINUTES = 30
