@@ -53,6 +53,11 @@ export class FakeFal {
 		this.rotate();
 	}
 
+	// The accepted job of a prompt, undefined before.
+	of(prompt) {
+		return [...this.jobs.values()].find((j) => j.prompt === prompt);
+	}
+
 	rotate() { this.key = generateKeyPairSync('ed25519'); }
 
 	// Headers that sign a webhook's body as fal does.

@@ -7,7 +7,7 @@ import http from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { mp4 } from '../fake/fal.mjs';
-import { books, ended, fal, over, server, until, worker_world, world } from './engine_kit.mjs';
+import { accepted, books, ended, fal, over, server, until, worker_world, world } from './engine_kit.mjs';
 
 test('a file that the disk lost is fetched again', async () => {
 	const w = await world();
@@ -104,8 +104,7 @@ test('a lost answer is found by its webhook', async () => {
 	const d = w.demo();
 	await until(w, g.id, () => /orphan_submit/.test(d.log), d);
 	let status;
-	await until(w, g.id, async () => true, d);
-	const job = [...fal.jobs.values()].find((j) => j.prompt === g.prompt);
+	const job = fal.of(g.prompt);
 	do {
 		await fal.send_hook(job, 1);
 		status = fal.hooks.at(-1).status;
@@ -126,7 +125,7 @@ test('cancel while it renders: the provider is told, refunded', async () => {
 	const w = await world();
 	const g = await w.submit({ polls: 1000 });
 	const d = w.demo();
-	await until(w, g.id, (r) => r.stage === 'generate', d);
+	await accepted(w, g, d);
 	const c = await w.k.move('generation_cancel', g.id, w.user, w.user);
 	assert.equal(c.outcome, 'cancelling');
 	d.tell(`cancel ${g.id}`);
@@ -141,7 +140,7 @@ test('cancel is noticed without a hint', async () => {
 	const w = await world();
 	const g = await w.submit({ polls: 1000 });
 	const d = w.demo();
-	await until(w, g.id, (r) => r.stage === 'generate', d);
+	await accepted(w, g, d);
 	await w.k.move('generation_cancel', g.id, w.user, w.user);
 	assert.equal((await ended(w, g.id, d)).status, 'cancelled');
 	await books(w, 100);

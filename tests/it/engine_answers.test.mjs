@@ -8,7 +8,7 @@ import { FakeFal, mp4, tiny } from '../fake/fal.mjs';
 import { size } from '../torture/size.mjs';
 import { kit } from './pg.mjs';
 import {
-	books, ended, fal, over, server, until, worker_world, world,
+	accepted, books, ended, fal, over, server, until, worker_world, world,
 } from './engine_kit.mjs';
 
 // reliability D15: what comes to a webhook's address, and the answer.
@@ -18,11 +18,10 @@ test('webhooks: signature, age, token, other jobs, size, rubbish', async () => {
 		await w.submit({ polls: 1e6 })];
 	const d = w.demo();
 	for (const x of [g, other]) {
-		await until(w, x.id, (r) => r.stage === 'generate', d);
+		await accepted(w, x, d);
 	}
 	const before = await w.row(g.id);
-	const of = (x) => [...fal.jobs.values()].find((j) => j.prompt === x.prompt);
-	const job = of(g);
+	const job = fal.of(g.prompt);
 	const body = JSON.stringify({ request_id: job.id, status: 'OK' });
 	const sent = fal.signature(body);
 	const gets = fal.key_gets;
@@ -37,7 +36,7 @@ test('webhooks: signature, age, token, other jobs, size, rubbish', async () => {
 			401],
 		['another attempt', { url: job.hook.replace(/[^/]+(?=\/[^/]+$)/,
 			randomUUID()) }, 404],
-		['another job', { body: JSON.stringify({ request_id: of(other).id,
+		['another job', { body: JSON.stringify({ request_id: fal.of(other.prompt).id,
 			status: 'OK' }) }, 404],
 		['no message', { body: '{"a":1}' }, 400],
 		['no JSON', { body: 'hello' }, 400],
@@ -62,9 +61,7 @@ for (const [ms, status, more] of [['0', 401, 0], ['1', 200, 1]]) {
 			const w = await world();
 			const g = await w.submit({ polls: 1e6 });
 			const d = w.demo({ DEMO_KEYS_MS: ms });
-			await until(w, g.id, (r) => r.stage === 'generate', d);
-			const job = [...fal.jobs.values()].find((j) =>
-				j.prompt === g.prompt);
+			const job = await accepted(w, g, d);
 			const gets = fal.key_gets;
 			for (let i = 0; i < 3; i++) await fal.send_hook(job, 1);
 			assert.equal(fal.hooks.at(-1).status, 200);
@@ -77,27 +74,26 @@ for (const [ms, status, more] of [['0', 401, 0], ['1', 200, 1]]) {
 		});
 }
 
-test('webhooks: without keys they only hurry', async () => {
+test('webhooks: without keys they only hurry', async (t) => {
 	const w = await world();
 	const g = await w.submit({ polls: 3 });
 	const lost = await w.submit({ submit: 'cut' });
 	fal.keys = false;
+	t.after(() => { fal.keys = true; });
 	const d = w.demo();
-	await until(w, g.id, (r) => r.stage === 'generate', d);
-	const of = (x) => [...fal.jobs.values()].find((j) => j.prompt === x.prompt);
-	await fal.send_hook(of(g), 1);
+	const job = await accepted(w, g, d);
+	await fal.send_hook(job, 1);
 	assert.equal(fal.hooks.at(-1).status, 200);
 	await until(w, lost.id, async () => (await w.k.one('select status from '
 		+ 'jobs where generation_id = $1', [lost.id])).status === 'uncertain',
 	d);
 	// An id is not believed from a message that may be anybody's.
-	await fal.send_hook(of(lost), 1);
+	await fal.send_hook(fal.of(lost.prompt), 1);
 	assert.equal(fal.hooks.at(-1).status, 503);
-	await fal.send_hook(of(g), 1, { headers: {} });
+	await fal.send_hook(job, 1, { headers: {} });
 	assert.equal(fal.hooks.at(-1).status, 401);
 	assert.equal((await ended(w, g.id, d)).status, 'completed', d.log);
 	assert.equal((await w.row(lost.id)).status, 'processing');
-	fal.keys = true;
 	await d.kill('SIGTERM');
 });
 
@@ -107,7 +103,7 @@ test('a success after the refund is kept and changes nothing', async () => {
 	const d = w.demo();
 	const row = await ended(w, g.id, d);
 	assert.equal(row.status, 'failed');
-	const job = [...fal.jobs.values()].find((j) => j.prompt === g.prompt);
+	const job = fal.of(g.prompt);
 	const late = async () => (await w.k.one('select late_result, status from '
 		+ 'attempts where generation_id = $1', [g.id]));
 	await fal.send_hook(job, 1, { error: true });

@@ -21,8 +21,7 @@ async function image(w, key, bytes) {
 }
 const images = [['inputs/start.png', Buffer.from('start image')],
 	['inputs/end.png', Buffer.from('end image, another length')]];
-const input_of = (g) => [...fal.jobs.values()].find((j) =>
-	j.prompt === g.prompt)?.input;
+const input_of = (g) => fal.of(g.prompt)?.input;
 const as_uri = (b) => `data:image/png;base64,${b.toString('base64')}`;
 
 test('start and end image of a directory go as data URIs', async () => {

@@ -46,7 +46,7 @@ function what(uri) {
 	rmSync(file);
 	return { type, width, height, bytes: bytes.length, length: uri.length };
 }
-const got = (g) => [...fal.jobs.values()].find((j) => j.prompt === g.prompt)?.input;
+const got = (g) => fal.of(g.prompt)?.input;
 const limits = (image_limits) => ({ route: { params: { options: { image: image_limits } } } });
 
 test('too large a picture, in each way; one that fits is sent as it is', async () => {

@@ -170,7 +170,7 @@ export async function until(w, id, ok, demo, limit_ms = 60000) {
 	const end = Date.now() + limit_ms;
 	for (;;) {
 		const g = await w.row(id);
-		if (ok(g)) return g;
+		if (await ok(g)) return g;
 		if (Date.now() > end) {
 			throw new Error(`stuck: ${JSON.stringify({ status: g.status,
 				stage: g.stage, code: g.error_code })}\n`
@@ -178,6 +178,15 @@ export async function until(w, id, ok, demo, limit_ms = 60000) {
 		}
 		await new Promise((r) => { setTimeout(r, 20); });
 	}
+}
+
+// Until we know the provider's id of it; gives the fake's job. Stage generate
+// is earlier: it begins before the request is sent.
+export async function accepted(w, g, demo) {
+	await until(w, g.id, async () => (await w.k.one('select 1 from attempts '
+		+ 'where generation_id = $1 and provider_job_id is not null', [g.id])),
+	demo);
+	return w.fal.of(g.prompt);
 }
 export const over = (g) => ['completed', 'failed', 'cancelled'].includes(g.status);
 export const ended = (w, id, demo, ms) => until(w, id, over, demo, ms);

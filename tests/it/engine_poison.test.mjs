@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeFal } from '../fake/fal.mjs';
-import { books, ended, fal, over, until, worker_world, world } from './engine_kit.mjs';
+import { accepted, books, ended, fal, over, until, worker_world, world } from './engine_kit.mjs';
 
 const many = (w) => w.k.one('select user_update($1, null, null, null, 20, null)', [w.user]);
 // Until its row owes nothing for crashes, and is not over.
@@ -67,7 +67,7 @@ test('what was set apart comes back by halves, within seconds', async (t) => {
 	const all = [];
 	for (const plan of plans) all.push(await w.submit(plan));
 	const a = w.demo();
-	for (const o of all) await until(w, o.id, (g) => g.stage === 'generate', a);
+	for (const o of all) await accepted(w, o, a);
 	await a.kill();
 	await w.conn.query('update jobs set crash_count = 2');
 	const b = w.demo();
@@ -88,7 +88,7 @@ test('a poll that fails clears a job', async () => {
 	w.fal = await new FakeFal().start();
 	const g = await w.submit({ polls: 1e6 });
 	const a = w.demo({}, { url: w.fal.url });
-	await until(w, g.id, (r) => r.stage === 'generate', a);
+	await accepted(w, g, a);
 	await a.kill();
 	await suspect(w);
 	await w.fal.stop();

@@ -209,7 +209,7 @@ export const rows = {
 	cancel: { run: async (c) => {
 		const g = await c.submit({ end: c.pending ?? 'running', polls: [] });
 		await c.user.until(g.id, (s) => s.stage === 'generate', 170000);
-		await c.seen(g, 'asked', () => c.job(g).polls > 0);
+		await c.seen(g, 'asked', () => c.job(g)?.polls > 0);
 		assert.equal((await c.user.post(`/generations/${g.id}/cancel`)).status, 202);
 		if (c.cancel) {
 			await c.seen(g, 'cancelled there', () => c.fake.cancels[g.prompt] === 1);
@@ -225,11 +225,11 @@ export const rows = {
 
 	webhooks: { for: (c) => c.hook, run: async (c) => {
 		const g = await c.submit({ end: 'running', polls: [] }, { own_pace: true });
-		await c.user.until(g.id, (s) => s.stage === 'generate', 170000);
-		const job = c.job(g);
-		assert.ok(job.hook, 'it was told where to call');
 		const row = async () => (await c.r.psql('select g.version, g.status, a.provider_job_id from generations g join attempts a '
 			+ 'on a.generation_id = g.id where g.id = $1', [g.id]))[0];
+		await c.seen(g, 'its id', async () => (await row())?.provider_job_id);
+		const job = c.job(g);
+		assert.ok(job.hook, 'it was told where to call');
 		const before = await row();
 		const now = Math.floor(Date.now() / 1000);
 		const another = job.hook.replace(/[^/]+$/, 'A'.repeat(43));
