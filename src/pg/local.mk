@@ -1,7 +1,7 @@
 # pg: PostgreSQL.  The statements of sql/stmt become an enum and a table.
 libreeld_a_SOURCES += src/pg/pool.c src/pg/conn.c src/pg/query.c \
-	src/pg/rows.c src/pg/error.c src/pg/internal.h src/pg/rows.h \
-	src/pg/stmt.h include/reeld/pg.h
+	src/pg/rows.c src/pg/error.c src/pg/group.c src/pg/internal.h src/pg/rows.h \
+	src/pg/stmt.h include/reeld/pg.h include/reeld/pg_group.h
 nodist_libreeld_a_SOURCES = src/pg/stmt_table.c src/pg/stmt_table.h
 BUILT_SOURCES += src/pg/stmt_table.h src/pg/stmt_table.c
 CLEANFILES += src/pg/stmt_table.h src/pg/stmt_table.c
@@ -19,3 +19,6 @@ src/pg/stmt_table.c: src/pg/stmt.awk $(STMT_FILES)
 UNIT_TESTS += tests/unit/test_pg
 tests_unit_test_pg_SOURCES = tests/unit/test_pg.c tests/unit/servers.c \
 	tests/unit/servers.h
+UNIT_TESTS += tests/unit/test_pg_group
+tests_unit_test_pg_group_SOURCES = tests/unit/test_pg_group.c \
+	tests/unit/servers.c tests/unit/servers.h

@@ -1,0 +1,264 @@
+/* group.c - items gathered into transactions; see pg_group.h. */
+#define LOG_MODULE "pg"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "reeld/json.h"
+#include "reeld/log.h"
+#include "reeld/loop.h"
+#include "reeld/mem.h"
+#include "reeld/pg_group.h"
+
+enum {
+	MOST = 64,		 /* items in one transaction */
+	MOST_BYTES = 512 * 1024, /* of their text, beyond the first one's */
+};
+
+TAILQ_HEAD(items, pg_item);
+
+struct pg_item {
+	TAILQ_ENTRY(pg_item) entry;
+	struct pg_group *group;
+	struct items *list;    /* waiting, sent, alone; or one being told */
+	struct pg_item **slot; /* NULL: nobody waits for it */
+	pg_item_fn *fn;
+	void *arg;
+	char *text;		/* as JSON, from its second byte */
+	struct pg_query *query; /* sent alone */
+};
+
+struct pg_group {
+	struct pg_group_opts opts;
+	char *first;
+	struct items waiting, sent, alone;
+	struct pg_query *query; /* of what was sent together */
+	struct loop_defer *defer;
+};
+
+static void
+move(struct pg_item *item, struct items *to)
+{
+	TAILQ_REMOVE(item->list, item, entry);
+	TAILQ_INSERT_TAIL(to, item, entry);
+	item->list = to;
+}
+
+static void
+item_free(struct pg_item *item)
+{
+	TAILQ_REMOVE(item->list, item, entry);
+	if (item->slot != NULL)
+		*item->slot = NULL;
+	pg_query_cancel(&item->query);
+	free(item->text);
+	free(item);
+}
+
+static void
+tell(struct pg_item *item, const struct pg_rows *rows, int row,
+    const struct err *err)
+{
+	pg_item_fn *fn = item->slot != NULL ? item->fn : NULL;
+	void *arg = item->arg;
+
+	item_free(item);
+	if (fn != NULL)
+		fn(rows, row, err, arg);
+}
+
+static void
+add_text(struct buf *out, int n, const struct pg_item *item)
+{
+	buf_printf(out, "%s{\"n\":%d%s", n > 1 ? "," : "[", n,
+	    item->text[0] == '}' ? "" : ",");
+	buf_puts(out, item->text);
+}
+
+static void
+start(struct pg_group *self, struct buf *text, struct pg_query **slot,
+    pg_done_fn *done, void *arg)
+{
+	buf_putc(text, ']');
+	if (self->first != NULL)
+		pg_query_start(self->opts.pool, self->opts.stmt,
+		    PG_ARGS(self->first, buf_str(text)), slot, done, arg);
+	else
+		pg_query_start(self->opts.pool, self->opts.stmt,
+		    PG_ARGS(buf_str(text)), slot, done, arg);
+}
+
+/* --- One alone ------------------------------------------------------------ */
+
+static void
+on_alone(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct pg_item *item = arg;
+	struct pg_group *self = item->group;
+
+	if (err == NULL && pg_count(rows) > 0)
+		self->opts.each(rows, 0, self->opts.arg);
+	tell(item, rows, 0, err);
+}
+
+static void
+send_alone(struct pg_item *item)
+{
+	struct buf text;
+
+	buf_init(&text, strlen(item->text) + 64);
+	add_text(&text, 1, item);
+	move(item, &item->group->alone);
+	start(item->group, &text, &item->query, on_alone, item);
+	buf_fini(&text);
+}
+
+/* --- Several together ----------------------------------------------------- */
+
+static void send_later(struct pg_group *self);
+
+/* It was rolled back: one of the items may be why, the others are not. */
+static bool
+may_be_anothers(const struct err *err)
+{
+	return strcmp(err->name, "db_unknown") != 0 &&
+	    strcmp(err->name, "db_unavailable") != 0 &&
+	    strcmp(err->name, "db_busy") != 0;
+}
+
+static void
+on_group(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct pg_group *self = arg;
+	struct items told = TAILQ_HEAD_INITIALIZER(told);
+	struct pg_item *item;
+	int n = 0, row_of[MOST + 1], count = err == NULL ? pg_count(rows) : 0;
+	bool repeat;
+
+	memset(row_of, -1, sizeof row_of);
+	for (int i = 0; i < count; i++) {
+		int64_t k = pg_i64(rows, i, "n");
+
+		if (k >= 1 && k <= MOST)
+			row_of[k] = i;
+	}
+	while ((item = TAILQ_FIRST(&self->sent)) != NULL) {
+		move(item, &told);
+		n++;
+	}
+	repeat = err == NULL || (n > 1 && may_be_anothers(err));
+	send_later(self);
+	if (err != NULL && repeat)
+		log_warn("statement=%s items=%d error=%s msg=\"each is sent "
+			 "again\"",
+		    pg_stmt_name(self->opts.stmt), n, err->name);
+	for (int i = 0; i < count; i++)
+		self->opts.each(rows, i, self->opts.arg);
+	for (int i = 1; (item = TAILQ_FIRST(&told)) != NULL; i++) {
+		if (row_of[i] >= 0)
+			tell(item, rows, row_of[i], NULL);
+		else if (repeat && n > 1 && item->slot != NULL)
+			send_alone(item);
+		else
+			tell(item, rows, 0, err);
+	}
+}
+
+static void
+send_group(void *arg)
+{
+	struct pg_group *self = arg;
+	struct pg_item *item;
+	struct buf text;
+	int n = 0;
+
+	if (self->query != NULL || TAILQ_EMPTY(&self->waiting))
+		return;
+	buf_init(&text, 64u << 20);
+	while ((item = TAILQ_FIRST(&self->waiting)) != NULL && n < MOST &&
+	    (n == 0 || text.len + strlen(item->text) < MOST_BYTES)) {
+		move(item, &self->sent);
+		add_text(&text, ++n, item);
+	}
+	start(self, &text, &self->query, on_group, self);
+	buf_fini(&text);
+}
+
+/* At the end of the turn: what else comes in it goes along. */
+static void
+send_later(struct pg_group *self)
+{
+	if (self->query == NULL && self->defer == NULL)
+		loop_defer(self->opts.loop, "pg group", send_group, self,
+		    &self->defer);
+}
+
+void
+pg_group_add(struct pg_group *self, const struct json_object *object,
+    struct pg_item **slot, pg_item_fn *fn, void *arg)
+{
+	struct pg_item *item = xcalloc(1, sizeof *item);
+	char *text = json_dump_text(object);
+
+	item->group = self;
+	item->slot = slot;
+	item->fn = fn;
+	item->arg = arg;
+	item->text = xstrdup(text + 1); /* n goes before it */
+	free(text);
+	item->list = &self->waiting;
+	TAILQ_INSERT_TAIL(&self->waiting, item, entry);
+	*slot = item;
+	send_later(self);
+}
+
+void
+pg_item_cancel(struct pg_item **slot)
+{
+	struct pg_item *item = *slot;
+
+	if (item == NULL)
+		return;
+	if (item->list == &item->group->waiting) {
+		item_free(item);
+		return;
+	}
+	item->slot = NULL;
+	*slot = NULL;
+}
+
+struct pg_group *
+pg_group_new(const struct pg_group_opts *opts)
+{
+	struct pg_group *self = xcalloc(1, sizeof *self);
+
+	self->opts = *opts;
+	self->first = opts->first != NULL ? xstrdup(opts->first) : NULL;
+	TAILQ_INIT(&self->waiting);
+	TAILQ_INIT(&self->sent);
+	TAILQ_INIT(&self->alone);
+	return self;
+}
+
+static void
+free_all(struct items *list)
+{
+	struct pg_item *item;
+
+	while ((item = TAILQ_FIRST(list)) != NULL)
+		item_free(item);
+}
+
+void
+pg_group_free(struct pg_group *self)
+{
+	if (self == NULL)
+		return;
+	loop_defer_cancel(&self->defer);
+	pg_query_cancel(&self->query);
+	free_all(&self->waiting);
+	free_all(&self->sent);
+	free_all(&self->alone);
+	free(self->first);
+	free(self);
+}

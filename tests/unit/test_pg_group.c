@@ -1,0 +1,307 @@
+/* test_pg_group.c - items gathered into transactions. */
+#include "unit.h"
+
+#include <stdlib.h>
+
+#include "reeld/json.h"
+#include "reeld/loop.h"
+#include "reeld/mem.h"
+#include "reeld/pg_group.h"
+#include "servers.h"
+
+static struct servers servers;
+
+enum { MANY = 200 };
+
+struct world;
+struct one {
+	struct world *world;
+	struct pg_item *item;
+	int told;
+	int64_t v, company; /* of its row; -1: an error */
+	char error[40];
+};
+struct world {
+	struct loop *loop;
+	struct pg_pool *pool;
+	struct pg_group *group;
+	struct one all[MANY];
+	int told, wanted, rows;
+	struct one *spares; /* the first one told cancels this one */
+	double slow_s;	    /* what is added now takes so long */
+};
+
+static void
+on_each(const struct pg_rows *rows, int row, void *arg)
+{
+	struct world *world = arg;
+
+	CHECK_INT(pg_i64(rows, row, "one"), ==, 1);
+	world->rows++;
+}
+
+static void
+world_open(struct world *world)
+{
+	struct pg_opts opts = {.name = "test",
+	    .conninfo = servers.pg_url,
+	    .size = 2,
+	    .max_waiting = 1000,
+	    .timeout_ms = 20000};
+	struct pg_group_opts group = {
+	    .stmt = STMT_TEST_GROUP, .each = on_each, .arg = world};
+
+	memset(world, 0, sizeof *world);
+	world->loop = group.loop = loop_new();
+	world->pool = group.pool = pg_pool_new(world->loop, &opts);
+	world->group = pg_group_new(&group);
+	for (int i = 0; i < MANY; i++)
+		world->all[i].world = world;
+}
+
+static void
+world_close(struct world *world)
+{
+	pg_group_free(world->group);
+	pg_pool_free(world->pool);
+	loop_free(world->loop);
+}
+
+static void
+on_item(const struct pg_rows *rows, int row, const struct err *err, void *arg)
+{
+	struct one *one = arg;
+	struct world *world = one->world;
+
+	CHECK(one->item == NULL);
+	one->told++;
+	one->v = one->company = -1;
+	if (err != NULL) {
+		str_copy(one->error, sizeof one->error, err->name);
+	} else if (pg_count(rows) > row) {
+		one->v = pg_i64(rows, row, "v");
+		one->company = pg_i64(rows, row, "company");
+	}
+	if (world->spares != NULL)
+		pg_item_cancel(&world->spares->item);
+	if (++world->told == world->wanted)
+		loop_stop(world->loop);
+}
+
+/* {"v": i}, and what else makes it special. */
+static void
+add(struct world *world, int i, int divisor, bool skip)
+{
+	struct json_object *o = json_new();
+
+	json_set_int(o, "v", i);
+	json_set_int(o, "d", divisor);
+	if (skip)
+		json_set_bool(o, "skip", true);
+	if (world->slow_s > 0)
+		json_set_num(o, "s", world->slow_s);
+	pg_group_add(
+	    world->group, o, &world->all[i].item, on_item, &world->all[i]);
+	json_free(&o);
+	CHECK(world->all[i].item != NULL);
+	CHECK_INT(world->all[i].told, ==, 0);
+}
+
+static void
+run_until(struct world *world, int told)
+{
+	world->wanted = told;
+	if (world->told < told)
+		loop_run(world->loop);
+	CHECK_INT(world->told, ==, told);
+}
+
+TEST(what_comes_in_one_turn_goes_together_and_each_has_its_row)
+{
+	struct world world;
+
+	world_open(&world);
+	for (int i = 0; i < MANY; i++)
+		add(&world, i, 1, false);
+	run_until(&world, MANY);
+	for (int i = 0; i < MANY; i++) {
+		CHECK_INT(world.all[i].told, ==, 1);
+		CHECK_INT(world.all[i].v, ==, i);
+		CHECK_INT(world.all[i].company, ==, i < 192 ? 64 : 8);
+	}
+	CHECK_INT(world.rows, ==, MANY);
+	world_close(&world);
+}
+
+TEST(nobody_waits_for_company)
+{
+	struct world world;
+
+	world_open(&world);
+	add(&world, 0, 1, false);
+	run_until(&world, 1);
+	CHECK_INT(world.all[0].company, ==, 1);
+	/* While one is under way the others gather. */
+	world.slow_s = 0.05;
+	add(&world, 1, 1, false);
+	loop_run_for(world.loop, 0);
+	add(&world, 2, 1, false);
+	add(&world, 3, 1, false);
+	run_until(&world, 4);
+	CHECK_INT(world.all[1].company, ==, 1);
+	CHECK_INT(world.all[2].company, ==, 2);
+	CHECK_INT(world.all[3].company, ==, 2);
+	world_close(&world);
+}
+
+TEST(what_has_no_row_in_company_is_sent_alone)
+{
+	struct world world;
+
+	world_open(&world);
+	for (int i = 0; i < 10; i++)
+		add(&world, i, 1, i % 5 == 0);
+	run_until(&world, 10);
+	for (int i = 0; i < 10; i++) {
+		CHECK_INT(world.all[i].v, ==, i);
+		CHECK_INT(world.all[i].company, ==, i % 5 == 0 ? 1 : 10);
+	}
+	CHECK_INT(world.rows, ==, 10);
+	world_close(&world);
+}
+
+TEST(one_that_is_refused_harms_no_other)
+{
+	struct world world;
+
+	world_open(&world);
+	for (int i = 0; i < 10; i++)
+		add(&world, i, i == 4 ? 0 : 1, false);
+	run_until(&world, 10);
+	for (int i = 0; i < 10; i++) {
+		CHECK_INT(world.all[i].told, ==, 1);
+		CHECK_INT(world.all[i].v, ==, i == 4 ? -1 : i);
+		CHECK_STR(world.all[i].error, i == 4 ? "db_refused" : "");
+	}
+	CHECK_INT(world.rows, ==, 9);
+	world_close(&world);
+}
+
+TEST(a_cancelled_one_is_not_told)
+{
+	struct world world;
+
+	world_open(&world);
+	/* Before it is sent: never sent. */
+	for (int i = 0; i < 3; i++)
+		add(&world, i, 1, false);
+	pg_item_cancel(&world.all[1].item);
+	CHECK(world.all[1].item == NULL);
+	pg_item_cancel(&world.all[1].item);
+	run_until(&world, 2);
+	CHECK_INT(world.rows, ==, 2);
+	/* On the wire, and by a neighbour's callback: done, not told. */
+	world.slow_s = 0.05;
+	for (int i = 3; i < 7; i++)
+		add(&world, i, 1, false);
+	loop_run_for(world.loop, 0);
+	pg_item_cancel(&world.all[3].item);
+	world.spares = &world.all[6];
+	run_until(&world, 4);
+	loop_run_for(world.loop, 20);
+	CHECK_INT(world.rows, ==, 6);
+	CHECK_INT(
+	    world.all[1].told + world.all[3].told + world.all[6].told, ==, 0);
+	world_close(&world);
+}
+
+TEST(what_is_too_long_goes_in_parts)
+{
+	struct world world;
+	struct json_object *o = json_new();
+	char *long_text = xmalloc(300001);
+
+	memset(long_text, 'x', 300000);
+	long_text[300000] = '\0';
+	json_set_int(o, "d", 1);
+	json_set_text(o, "text", long_text);
+	world_open(&world);
+	for (int i = 0; i < 3; i++)
+		pg_group_add(
+		    world.group, o, &world.all[i].item, on_item, &world.all[i]);
+	run_until(&world, 3);
+	CHECK_INT(world.all[0].company, ==, 1);
+	CHECK_INT(world.all[2].company, ==, 1);
+	world_close(&world);
+	json_free(&o);
+	free(long_text);
+}
+
+TEST(without_a_database_each_is_told)
+{
+	struct world world;
+
+	world_open(&world);
+	add(&world, 0, 1, false);
+	run_until(&world, 1);
+	world.slow_s = 0.5;
+	for (int i = 1; i < 5; i++)
+		add(&world, i, 1, false);
+	loop_run_for(world.loop, 0);
+	servers_kill_postgres(&servers);
+	run_until(&world, 5);
+	for (int i = 1; i < 5; i++)
+		CHECK_INT(world.all[i].told, ==, 1);
+	world_close(&world);
+	servers_start_postgres(&servers);
+}
+
+TEST(freeing_the_group_empties_the_slots)
+{
+	struct world world;
+
+	world_open(&world);
+	world.slow_s = 0.5;
+	for (int i = 0; i < 100; i++)
+		add(&world, i, 1, i == 0);
+	loop_run_for(world.loop, 0);
+	pg_group_free(world.group);
+	world.group = NULL;
+	for (int i = 0; i < 100; i++)
+		CHECK(world.all[i].item == NULL);
+	loop_run_for(world.loop, 50);
+	CHECK_INT(world.told, ==, 0);
+	world_close(&world);
+}
+
+static int
+group_start(void **state)
+{
+	servers_start(&servers, 1, 0);
+	return 0;
+}
+
+static int
+group_stop(void **state)
+{
+	servers_stop(&servers);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(
+		what_comes_in_one_turn_goes_together_and_each_has_its_row),
+	    cmocka_unit_test(nobody_waits_for_company),
+	    cmocka_unit_test(what_has_no_row_in_company_is_sent_alone),
+	    cmocka_unit_test(one_that_is_refused_harms_no_other),
+	    cmocka_unit_test(a_cancelled_one_is_not_told),
+	    cmocka_unit_test(what_is_too_long_goes_in_parts),
+	    cmocka_unit_test(without_a_database_each_is_told),
+	    cmocka_unit_test(freeing_the_group_empties_the_slots),
+	};
+
+	return cmocka_run_group_tests(tests, group_start, group_stop);
+}
