@@ -194,15 +194,18 @@ on_want_socket(
 
 	if (what == CURL_POLL_REMOVE && watch == NULL)
 		return 0;
-	if (what == CURL_POLL_REMOVE && !watch->kept) {
-		watch_free(watch); /* a name lookup's */
+	/* A name lookup's; or a connection that is given up before it was made,
+	 * which libcurl closes without a word. */
+	if (what == CURL_POLL_REMOVE &&
+	    (!watch->kept || !(loop_io_events(watch->io) & LOOP_READ))) {
+		watch_free(watch);
 		return 0;
 	}
 	if (watch == NULL)
 		watch = watch_new(self, fd);
 	watch->idle = what == CURL_POLL_REMOVE;
 	if (watch->idle) /* nearly every socket would take bytes */
-		loop_io_set(watch->io, loop_io_events(watch->io) & LOOP_READ);
+		loop_io_set(watch->io, LOOP_READ);
 	else
 		loop_io_set(watch->io,
 		    (what & CURL_POLL_IN ? LOOP_READ : 0) |

@@ -242,6 +242,38 @@ test('waiting for a turn ends with the time, and with a cancel', async (t) => {
   assert.deepEqual(replies.map((r) => r.status), [200]);
 });
 
+// One process that listens and stands still: what does not fit into its
+// backlog gets no answer to its SYN.
+async function silent(t) {
+  const child = spawn(process.execPath, ['-e', `const s = require('net').createServer();
+    s.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => process.stdout.write(String(s.address().port)));`]);
+  t.after(() => child.kill('SIGKILL'));
+  const port = Number(await new Promise((done) => child.stdout.once('data', done)));
+  child.kill('SIGSTOP');
+  for (;;) {
+    const socket = net.connect(port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    const in_time = await Promise.race([new Promise((done) => socket.once('connect', () => done(true))),
+      new Promise((done) => { setTimeout(done, 1000); })]);
+    if (!in_time) return `http://127.0.0.1:${port}`;
+  }
+}
+
+test('connections that were given up before they were made leave nothing behind', async (t) => {
+  const base = await silent(t);
+  let asked;
+  const good = await server(t, async (q, r) => { asked = true; setTimeout(() => r.end('good'), 300); });
+  const call = { base, allow_private: true, url: `${base}/`, connect_ms: 60000 };
+  // Cancelled, and too late.
+  const { replies, stats } = await fetchCli({ parallel: true, calls: [
+    { url: `${good}/`, base: good, allow_private: true, ends_all: true }, ...Array(5).fill(call),
+    { ...call, connect_ms: 100, timeout_ms: 100 }] });
+  assert.ok(asked);
+  assert.deepEqual(replies.map((r) => r.error ?? r.body), ['connect_timeout', 'good']);
+  assert.equal(stats.connections, 7);
+  assert.ok(stats.sockets <= 1, `${stats.sockets} sockets are watched`);
+});
+
 test('limits: body, header, compression, bad requests', async (t) => {
   const base = await server(t, (q, r) => {
     if (q.url === '/endless') { const f = () => { while (r.write('x'.repeat(65536))); r.once('drain', f); }; return f(); }
