@@ -1,7 +1,8 @@
 # sql: migrations in order, functions and statements in name order.
 EXTRA_DIST += sql/README.md tests/package.json tests/package-lock.json \
 	tests/.npmrc tests/it/pg.mjs tests/it/sql_isolation.test.mjs \
-	tests/it/sql_claim.test.mjs tests/it/sql_jobs.test.mjs tests/it/sql_money.test.mjs \
+	tests/it/sql_claim.test.mjs tests/it/sql_groups.test.mjs \
+	tests/it/sql_jobs.test.mjs tests/it/sql_money.test.mjs \
 	tests/it/sql_statements.test.mjs
 nobase_dist_pkgdata_DATA += \
 	sql/migrations/0001_people.sql \
@@ -15,12 +16,14 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0009_blame.sql \
 	sql/migrations/0010_scale.sql \
 	sql/migrations/0011_orders.sql \
+	sql/migrations/0012_ends.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \
 	sql/functions/02_money.sql \
 	sql/functions/03_flow.sql \
 	sql/functions/04_generation.sql \
 	sql/functions/04_submit.sql \
+	sql/functions/05_attempt.sql \
 	sql/functions/05_claim.sql \
 	sql/functions/05_job.sql \
 	sql/functions/06_sweep.sql \

@@ -24,7 +24,9 @@ struct pg_group_opts {
 	struct loop *loop;
 	struct pg_pool *pool;
 	enum pg_stmt stmt;
-	const char *first; /* its parameter before the items, or NULL; copied */
+	/* Its parameter before the items, or NULL; borrowed, and read whenever
+	 * something is sent. */
+	const char *first;
 	/* For every row, before the items hear of it, and also for those that
 	 * were cancelled meanwhile. */
 	void (*each)(const struct pg_rows *rows, int row, void *arg);

@@ -42,20 +42,16 @@ begin
 	end loop;
 end $$;
 
--- Gives p_credits of a charge back, unexpired grants first (what was spent
--- last returns first). Returns the ledger entry, null when nothing is due.
-create function charge_give_back(p_charge uuid, p_user uuid, p_credits bigint,
-	p_type ledger_type, p_note text) returns bigint language plpgsql as $$
+-- p_credits of a charge go back into unexpired grants (what was spent last
+-- returns first); what they did not give is free again. The caller holds the
+-- account and writes the ledger entry.
+create function grants_return(p_charge uuid, p_credits bigint) returns void
+language plpgsql as $$
 declare
 	u record;
 	left_over bigint := p_credits;
 	part bigint;
-	entry bigint;
 begin
-	if p_credits <= 0 then
-		return null;
-	end if;
-	perform from accounts where user_id = p_user for update;
 	for u in select gu.grant_id, gu.credits - gu.returned as held
 		from grant_use gu join grants gr on gr.id = gu.grant_id
 		where gu.charge_id = p_charge and gu.credits > gu.returned
@@ -68,6 +64,20 @@ begin
 		update grants set remaining = remaining + part where id = u.grant_id;
 		left_over := left_over - part;
 	end loop;
+end $$;
+
+-- Gives p_credits of a charge back. Returns the ledger entry, null when
+-- nothing is due.
+create function charge_give_back(p_charge uuid, p_user uuid, p_credits bigint,
+	p_type ledger_type, p_note text) returns bigint language plpgsql as $$
+declare
+	entry bigint;
+begin
+	if p_credits <= 0 then
+		return null;
+	end if;
+	perform from accounts where user_id = p_user for update;
+	perform grants_return(p_charge, p_credits);
 	insert into ledger_entry (user_id, type, amount, charge_id, note)
 		values (p_user, p_type, p_credits, p_charge, left(p_note, 1000))
 		returning id into entry;

@@ -44,7 +44,7 @@ begin
 		and q.provider = any (p_providers) and q.eligible_at <= now()) then
 		return;
 	end if;
-	-- Nothing is paid for on the word of a claim: attempt_start's commit comes
+	-- Nothing is paid for on the word of a claim: attempts_start's commit comes
 	-- before, and puts on disk all that was written until then. A claim that
 	-- a crash of PostgreSQL forgets leaves a queued job.
 	perform set_config('synchronous_commit', 'off', true);

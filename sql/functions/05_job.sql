@@ -32,7 +32,7 @@ $$;
 -- cancelled (the user asked meanwhile: ended and refunded); gone (also when in
 -- review: a person may have seen it; fail it instead; and when p_attempt was
 -- taken back before or the job has another one: this call arrives late, and
--- the attempt under way may have been paid for). An attempt_start whose answer
+-- the attempt under way may have been paid for). An attempts_start whose answer
 -- was lost may still be on its way too: its attempt is written as failed, so
 -- that it finds itself taken back.
 create function job_requeue(p_job uuid, p_owner uuid, p_attempt uuid,
@@ -213,141 +213,6 @@ begin
 	return case when found then 'enhanced' else 'gone' end;
 end $$;
 
--- attempt_start: BEFORE a byte leaves for the provider. Writes the attempt as
--- `submitting` with its nonce; the generation becomes processing and its
--- provider deadline starts. p_request is already redacted.
--- Outcomes: started; gone (lost, cancelled meanwhile, or taken back by a
--- job_requeue that overtook it).
-create function attempt_start(p_job uuid, p_owner uuid, p_attempt uuid,
-	p_nonce uuid, p_token_hash bytea, p_account uuid, p_request jsonb,
-	p_cost_micro_usd bigint) returns move_result language plpgsql as $$
-declare
-	j jobs;
-	g generations;
-begin
-	select * into j from jobs where id = p_job and owner = p_owner
-		and status = 'running' and step = 'submit' for update;
-	if not found then
-		return generation_unchanged('gone', null);
-	end if;
-	select * into g from generations where id = j.generation_id for update;
-	if g.status <> 'queued'
-		or exists (select from attempts where id = p_attempt) then
-		return generation_unchanged('gone', null);
-	end if;
-	insert into attempts (id, generation_id, job_id, user_id, number, route_id,
-		provider, account_id, status, nonce, token_hash, request,
-		cost_quoted_micro_usd)
-	select p_attempt, g.id, j.id, g.user_id, 1 + coalesce((select max(number)
-		from attempts where generation_id = g.id), 0), g.route_id, g.provider,
-		coalesce(p_account, j.account_id), 'submitting', p_nonce,
-		p_token_hash, p_request,
-		p_cost_micro_usd;
-	update jobs set attempt_id = p_attempt where id = p_job;
-	update generations set status = 'processing', stage = 'submit',
-		version = version + 1, updated_at = now(),
-		started_at = coalesce(started_at, now()),
-		deadline_at = now() + make_interval(secs => g.deadline_s)
-		where id = g.id;
-	return generation_result('started', g.id, 'generation.processing', null,
-		null);
-end $$;
-
--- attempt_submitted: the provider answered with its id; from here the job only
--- polls. Also called when a callback or a look-up finds an uncertain submit.
--- Outcomes: submitted; cancelling (stored, and the user wants it stopped);
--- gone.
-create function attempt_submitted(p_attempt uuid, p_owner uuid,
-	p_provider_job_id text, p_refs jsonb, p_position int, p_response jsonb)
-returns move_result language plpgsql as $$
-declare
-	j jobs;
-	g generations;
-begin
-	select jobs.* into j from jobs where id = (select job_id from attempts
-		where id = p_attempt) and owner = p_owner and finished_at is null
-		and attempt_id = p_attempt for update;
-	if not found or j.step <> 'submit' then
-		return generation_unchanged('gone', null);
-	end if;
-	select * into g from generations where id = j.generation_id for update;
-	if g.status not in ('processing', 'cancelling', 'review') then
-		return generation_unchanged('gone', null);
-	end if;
-	if g.status = 'review' then
-		perform review_leave(g.id);
-	end if;
-	update attempts set status = 'submitted', submitted_at = now(),
-		provider_job_id = p_provider_job_id, refs = refs
-		|| coalesce(p_refs, '{}'), provider_position = p_position,
-		response = p_response where id = p_attempt;
-	update jobs set status = 'waiting', step = 'poll', tries = 0,
-		crash_count = 0, last_error = null where id = j.id;
-	update generations set version = version + 1, stage = 'generate',
-		status = case when status = 'review' then 'processing' else status
-		end, provider_position = p_position, updated_at = now(),
-		deadline_at = case when status = 'review' then now()
-		+ make_interval(secs => deadline_s) else deadline_at end
-		where id = g.id;
-	return generation_result(case when g.status = 'cancelling' then
-		'cancelling' else 'submitted' end, g.id, 'generation.stage', null,
-		null);
-end $$;
-
--- attempt_uncertain: the submit's answer was lost. p_wait_s > 0: the attempt
--- is ambiguous and the job waits that long for a callback or look-up before
--- generations_overdue() sends it to review; 0: review now. (A provider whose
--- policy is to refund: call generation_fail instead, the attempt stays known
--- by its nonce.) Outcomes: uncertain, review, gone.
-create function attempt_uncertain(p_attempt uuid, p_owner uuid, p_wait_s int,
-	p_message text) returns move_result language plpgsql as $$
-declare
-	j jobs;
-begin
-	select jobs.* into j from jobs where id = (select job_id from attempts
-		where id = p_attempt) and owner = p_owner and finished_at is null
-		and attempt_id = p_attempt for update;
-	if not found or j.step <> 'submit' then
-		return generation_unchanged('gone', null);
-	end if;
-	update attempts set status = 'ambiguous',
-		error_message = left(p_message, 2000) where id = p_attempt
-		and status in ('submitting', 'ambiguous');
-	if not found then
-		return generation_unchanged('gone', null);
-	end if;
-	update jobs set status = 'uncertain', crash_count = 0,
-		last_error = left(p_message, 500),
-		eligible_at = now() + make_interval(secs => p_wait_s)
-		where id = j.id;
-	if p_wait_s <= 0 then
-		return generation_review(j.id, p_owner, 'submit_unknown',
-			'It is not known whether the provider took the request.');
-	end if;
-	return generation_unchanged('uncertain', j.generation_id);
-end $$;
-
--- attempt_late: a definite answer for a generation that has already ended.
--- Stored for the books, changes nothing else. Outcomes: stored; not_late (use
--- the normal functions); not_found.
-create function attempt_late(p_attempt uuid, p_result jsonb,
-	p_cost_micro_usd bigint) returns text language plpgsql as $$
-declare
-	ended boolean;
-begin
-	select g.status in ('completed', 'failed', 'cancelled') into ended
-		from attempts a join generations g on g.id = a.generation_id
-		where a.id = p_attempt;
-	if not found then
-		return 'not_found';
-	elsif not ended then
-		return 'not_late';
-	end if;
-	update attempts set late_result = p_result, cost_micro_usd = coalesce(
-		p_cost_micro_usd, cost_micro_usd) where id = p_attempt;
-	return 'stored';
-end $$;
-
 -- generations_progress: what polls brought, batched. Arrays by position; null
 -- elements leave a column as it is; percent never goes back. Rows that are
 -- locked, ended or not p_owner's are left out, which costs one progress step.
@@ -521,30 +386,60 @@ begin
 		entry, user_promote(g.user_id));
 end $$;
 
--- generation_fail: a definite failure; refunds all but p_fee in the same
--- transaction. p_attempt may be null (nothing was sent). p_message is for the
--- user, p_provider_message for admins. Outcomes: failed; gone.
-create function generation_fail(p_job uuid, p_owner uuid, p_class text,
-	p_code text, p_message text, p_provider_message text,
-	p_retryable boolean, p_fee bigint, p_response jsonb,
-	p_cost_micro_usd bigint) returns move_result language plpgsql as $$
+-- A definite failure, see generations_fail().
+create type fail_item as (n int, job uuid, class text, code text,
+	message text, provider_message text, retryable boolean, fee bigint,
+	response jsonb, cost_micro_usd bigint);
+
+-- generations_fail: definite failures; refunds all but the fee in the same
+-- transaction. p_items is an array of fail_item objects; message is for the
+-- user, provider_message for admins. With more than one nobody waits long for a
+-- lock: there is no row for a job that is locked by somebody, not p_owner's or
+-- ended, and an account that is locked for a second ends the transaction. Send
+-- those again, each alone. Outcomes: failed; gone.
+create function generations_fail(p_owner uuid, p_items jsonb) returns table (
+	n int, outcome text, event_seq bigint, event jsonb, balance_event jsonb,
+	promoted jsonb, seqs bigint[], balance bigint)
+language plpgsql set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+#variable_conflict use_column
 declare
-	j jobs;
+	items fail_item[] := array(select x from jsonb_populate_recordset(
+		null::fail_item, p_items) x);
+	ids uuid[] := array(select i.job from unnest(items) i);
 begin
-	select * into j from jobs where id = p_job and owner = p_owner
-		and finished_at is null for update;
-	if not found then
-		return generation_unchanged('gone', null);
+	if cardinality(items) = 1 then
+		ids := array(select id from jobs where id = ids[1]
+			and owner = p_owner and finished_at is null for update);
+		if cardinality(ids) = 0 then
+			return query select items[1].n, 'gone', null::bigint,
+				null::jsonb, null::jsonb, null::jsonb, null::bigint[],
+				null::bigint;
+			return;
+		end if;
+	else
+		perform set_config('lock_timeout', '1s', true);
+		ids := array(select id from jobs where id = any (ids)
+			and owner = p_owner and finished_at is null order by id
+			for update skip locked);
 	end if;
 	-- A result that cannot be stored was still a success at the provider.
-	update attempts set status = case status when 'succeeded' then status
-		else 'failed' end, finished_at = coalesce(finished_at, now()),
-		error_class = p_class, error_code = p_code,
-		error_message = left(p_provider_message, 2000),
-		response = coalesce(p_response, response), cost_micro_usd = coalesce(
-		p_cost_micro_usd, cost_micro_usd) where id = j.attempt_id;
-	return generation_end(j.generation_id, 'failed', p_class, p_code,
-		p_message, left(p_provider_message, 2000), p_retryable, p_fee);
+	update attempts a set status = case a.status when 'succeeded'
+		then a.status else 'failed' end,
+		finished_at = coalesce(a.finished_at, now()), error_class = i.class,
+		error_code = i.code, error_message = left(i.provider_message, 2000),
+		response = coalesce(i.response, a.response),
+		cost_micro_usd = coalesce(i.cost_micro_usd, a.cost_micro_usd)
+		from unnest(items) i cross join lateral (select x.attempt_id
+			from jobs x where x.id = i.job offset 0) j
+		where i.job = any (ids) and a.id = j.attempt_id;
+	return query select * from generations_end(array(select (i.n,
+		j.generation_id, 'failed', i.class, i.code, i.message,
+		left(i.provider_message, 2000), i.retryable, i.fee)::end_item
+		from unnest(items) i cross join lateral (select x.generation_id
+			from jobs x where x.id = i.job offset 0) j
+		where i.job = any (ids) order by i.n));
 end $$;
 
 -- generation_cancelled: the provider confirmed the stop, or nothing had been

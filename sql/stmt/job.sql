@@ -52,9 +52,10 @@ select outcome, event_seq, event, balance_event, promoted, seqs, balance,
 -- name: generation_enhanced (uuid, uuid, text)
 select generation_enhanced as outcome from generation_enhanced($1, $2, $3);
 
--- name: attempt_start (uuid, uuid, uuid, uuid, bytea, uuid, jsonb, bigint)
-select outcome, event_seq, event, balance_event, promoted, seqs, balance,
-	(g).* from attempt_start($1, $2, $3, $4, $5, $6, $7, $8);
+-- name: attempts_start (uuid, jsonb)
+-- owner, [{n, job, attempt, ...}...], see start_item; no row for one that must
+-- be sent again, alone
+select n, outcome, event, seqs from attempts_start($1, $2);
 
 -- name: attempt_submitted (uuid, uuid, text, jsonb, int, jsonb)
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,
@@ -82,9 +83,11 @@ select generation_result_url as outcome from generation_result_url($1, $2, $3,
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,
 	(g).* from generation_finish($1, $2, $3, $4, $5, $6);
 
--- name: generation_fail (uuid, uuid, text, text, text, text, boolean, bigint, jsonb, bigint)
-select outcome, event_seq, event, balance_event, promoted, seqs, balance,
-	(g).* from generation_fail($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+-- name: generations_fail (uuid, jsonb)
+-- owner, [{n, job, class, ...}...], see fail_item; no row for one that must be
+-- sent again, alone
+select n, outcome, event, balance_event, promoted, seqs
+	from generations_fail($1, $2);
 
 -- name: generation_cancelled (uuid, uuid, bigint, bigint)
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,

@@ -37,12 +37,20 @@ cost(const struct job *job)
 static void
 fail(struct job *job, int64_t fee)
 {
+	struct json_object *item = json_new();
+
+	json_set_text(item, "job", job->id.text);
+	json_set_text(item, "class", job->why_class);
+	json_set_text(item, "code", job->why_code);
+	json_set_text(item, "message", job->why_user);
+	json_set_text(item, "provider_message", job->why_provider);
+	json_set_bool(item, "retryable", job->why_retry);
+	json_set_int(item, "fee", fee);
+	if (job->cost_micro_usd >= 0)
+		json_set_int(item, "cost_micro_usd", job->cost_micro_usd);
 	crash_point("fail.before_commit");
-	pg_query_start(job->engine->d.pg, STMT_GENERATION_FAIL,
-	    PG_ARGS(job->id.text, job->engine->instance.text, job->why_class,
-		job->why_code, job->why_user, job->why_provider,
-		pg_yes(job->why_retry), pg_num(fee), NULL, cost(job)),
-	    &job->query, job_on_sql, job);
+	pg_group_add(job->engine->fails, item, &job->item, job_on_item, job);
+	json_free(&item);
 }
 
 static void

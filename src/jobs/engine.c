@@ -230,6 +230,23 @@ on_sweep(void *arg)
 	claim_start(self);
 }
 
+static void
+on_change(const struct pg_rows *rows, int row, void *arg)
+{
+	engine_publish(arg, rows, row);
+}
+
+static struct pg_group *
+gather(struct engine *self, enum pg_stmt stmt)
+{
+	return pg_group_new(&(struct pg_group_opts){.loop = self->d.loop,
+	    .pool = self->d.pg,
+	    .stmt = stmt,
+	    .first = self->instance.text,
+	    .each = on_change,
+	    .arg = self});
+}
+
 struct engine *
 engine_new(const struct engine_deps *deps)
 {
@@ -275,6 +292,8 @@ engine_new(const struct engine_deps *deps)
 	timer_init(&self->wake, loop, "engine wake", on_wake, self);
 	timer_init(&self->flush, loop, "engine flush", progress_flush, self);
 	timer_init(&self->tidy, loop, "engine tidy", sweep_tidy, self);
+	self->starts = gather(self, STMT_ATTEMPTS_START);
+	self->fails = gather(self, STMT_GENERATIONS_FAIL);
 	if (self->d.redis != NULL)
 		redis_subscribe(self->d.redis, WAKE_CHANNEL, on_hint, self);
 	return self;
@@ -309,6 +328,8 @@ engine_free(struct engine *self)
 		redis_subscribe(self->d.redis, WAKE_CHANNEL, NULL, NULL);
 	drop_everything(self);
 	cancel_queries(self);
+	pg_group_free(self->starts);
+	pg_group_free(self->fails);
 	account_free_all(self);
 	for (int i = 0; i < self->n_lanes; i++)
 		keys_fini(&self->lanes[i].keys);

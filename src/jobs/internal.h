@@ -17,6 +17,7 @@
 #include "reeld/media.h"
 #include "reeld/mem.h"
 #include "reeld/pg.h"
+#include "reeld/pg_group.h"
 #include "reeld/provider.h"
 #include "reeld/spec.h"
 #include "reeld/storage.h"
@@ -111,6 +112,7 @@ struct job {
 
 	/* Work in flight: at most one effect, so mostly one of these. */
 	struct pg_query *query;
+	struct pg_item *item; /* a change that shares a transaction */
 	struct fetch_call *call;
 	struct work *work;
 	struct storage_work *storage;
@@ -178,7 +180,8 @@ struct engine {
 	struct pg_query *beat_query, *claim_query, *flush_query, *clean_query,
 	    *check_query, *lost_query, *sent_query, *tidy_query, *cancel_query,
 	    *release_query, *stop_query, *push_query, *owner_query;
-	struct purge *purge; /* running, or NULL */
+	struct pg_group *starts, *fails; /* of jobs */
+	struct purge *purge;		 /* running, or NULL */
 	struct redis_call *length_call;
 	bool check_soon, checking; /* checking: there is a next page */
 	int64_t last_check_ms, last_expiry_ms;
@@ -214,8 +217,11 @@ void job_on_simple(struct job *job, enum step_on on);
 void job_on_why(struct job *job, enum step_on on, const char *why);
 /* The same, but later in this turn: for failures inside a start. */
 void job_later(struct job *job, enum step_on on, const char *why);
-/* The answer of an SQL effect (pg_done_fn). */
+/* The answer of an SQL effect (pg_done_fn); of one that shares a transaction
+ * (pg_item_fn): its event is published already. */
 void job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg);
+void job_on_item(
+    const struct pg_rows *rows, int row, const struct err *err, void *arg);
 /* Remembers why; takes the verdict's words. */
 void job_why(struct job *job, const char *class, const char *code,
     const char *user, const char *provider, bool retry);

@@ -47,6 +47,7 @@ halt(struct job *job)
 	timer_clear(&job->timer);
 	loop_defer_cancel(&job->defer);
 	pg_query_cancel(&job->query);
+	pg_item_cancel(&job->item);
 	fetch_cancel(&job->call);
 	work_cancel(&job->work);
 	storage_cancel(&job->storage);
@@ -431,10 +432,11 @@ refused(struct job *job, enum step_do what, const struct err *err)
 	job_on_simple(job, ON_DB_REFUSED);
 }
 
-void
-job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
+/* shared: in a transaction with others, who publishes sees to the events. */
+static void
+answered(struct job *job, const struct pg_rows *rows, int row,
+    const struct err *err, bool shared)
 {
-	struct job *job = arg;
 	enum step_do what = job->state.redo;
 	const char *outcome;
 
@@ -442,7 +444,7 @@ job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
 		refused(job, what, err);
 		return;
 	}
-	if (err != NULL || pg_count(rows) < 1) {
+	if (err != NULL || pg_count(rows) <= row) {
 		log_warn("job=%s do=%s msg=%s", job->id.text,
 		    step_do_name(what),
 		    log_text(err != NULL ? err->msg : "no answer"));
@@ -450,10 +452,11 @@ job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
 		job_on_simple(job, ON_DB_AWAY);
 		return;
 	}
-	outcome = what == DO_RELEASE ? "released" : pg_text(rows, 0, "outcome");
+	outcome =
+	    what == DO_RELEASE ? "released" : pg_text(rows, row, "outcome");
 	crash_point(point_of(what));
-	if (what != DO_RELEASE)
-		engine_publish(job->engine, rows, 0);
+	if (what != DO_RELEASE && !shared)
+		engine_publish(job->engine, rows, row);
 	if (what == DO_REQUEUE && job->verdict != NULL)
 		accounts_changed(job->engine);
 	if (str_eq(outcome, "gone") && what != DO_REVIEW) {
@@ -484,13 +487,26 @@ job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
 }
 
 void
+job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	answered(arg, rows, 0, err, false);
+}
+
+void
+job_on_item(
+    const struct pg_rows *rows, int row, const struct err *err, void *arg)
+{
+	answered(arg, rows, row, err, true);
+}
+
+void
 job_dump(const struct job *job)
 {
 	log_info("job=%s gen=%s attempt=%s provider=%s phase=%s polls=%d "
 		 "query=%d call=%d work=%d storage=%d timer=%d slot=%d",
 	    job->id.text, job->generation.text, job->attempt.text,
 	    job->lane->provider->name, step_phase_name(job->state.phase),
-	    job->polls, job->query != NULL, job->call != NULL,
-	    job->work != NULL, job->storage != NULL, job->timer.armed,
-	    job->has_slot);
+	    job->polls, job->query != NULL || job->item != NULL,
+	    job->call != NULL, job->work != NULL, job->storage != NULL,
+	    job->timer.armed, job->has_slot);
 }

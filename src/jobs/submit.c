@@ -19,29 +19,28 @@
 void
 submit_attempt(struct job *job)
 {
-	struct json_object *request = json_new();
+	struct json_object *start = json_new(), *request = json_new();
 	struct price_input in = price_input_of(&job->spec);
-	char *text, *token, hash[67] = "\\x";
+	char *token, hash[65];
 	int64_t cost;
-	bool known;
 
 	job->attempt = id_new();
 	job->nonce = id_new();
 	token = job_token(job);
 	json_set_text(request, "endpoint", job->endpoint);
 	json_set_copy(request, "params", doc_json(job->params));
-	text = json_dump_text(request);
-	json_free(&request);
-	sha256_hex(token, strlen(token), hash + 2);
-	known =
-	    job->has_spec && price_cost(doc_json(job->cost_rule), &in, &cost);
-	crash_point("submit.before_attempt_commit");
-	pg_query_start(job->engine->d.pg, STMT_ATTEMPT_START,
-	    PG_ARGS(job->id.text, job->engine->instance.text, job->attempt.text,
-		job->nonce.text, hash, NULL, text, known ? pg_num(cost) : NULL),
-	    &job->query, job_on_sql, job);
-	free(text);
+	sha256_hex(token, strlen(token), hash);
 	free(token);
+	json_set_text(start, "job", job->id.text);
+	json_set_text(start, "attempt", job->attempt.text);
+	json_set_text(start, "nonce", job->nonce.text);
+	json_set_text(start, "token_hash", hash);
+	json_set_obj(start, "request", &request);
+	if (job->has_spec && price_cost(doc_json(job->cost_rule), &in, &cost))
+		json_set_int(start, "cost_micro_usd", cost);
+	crash_point("submit.before_attempt_commit");
+	pg_group_add(job->engine->starts, start, &job->item, job_on_item, job);
+	json_free(&start);
 }
 
 /* --- The requests --------------------------------------------------------- */

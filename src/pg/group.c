@@ -30,7 +30,6 @@ struct pg_item {
 
 struct pg_group {
 	struct pg_group_opts opts;
-	char *first;
 	struct items waiting, sent, alone;
 	struct pg_query *query; /* of what was sent together */
 	struct loop_defer *defer;
@@ -80,9 +79,9 @@ start(struct pg_group *self, struct buf *text, struct pg_query **slot,
     pg_done_fn *done, void *arg)
 {
 	buf_putc(text, ']');
-	if (self->first != NULL)
+	if (self->opts.first != NULL)
 		pg_query_start(self->opts.pool, self->opts.stmt,
-		    PG_ARGS(self->first, buf_str(text)), slot, done, arg);
+		    PG_ARGS(self->opts.first, buf_str(text)), slot, done, arg);
 	else
 		pg_query_start(self->opts.pool, self->opts.stmt,
 		    PG_ARGS(buf_str(text)), slot, done, arg);
@@ -233,7 +232,6 @@ pg_group_new(const struct pg_group_opts *opts)
 	struct pg_group *self = xcalloc(1, sizeof *self);
 
 	self->opts = *opts;
-	self->first = opts->first != NULL ? xstrdup(opts->first) : NULL;
 	TAILQ_INIT(&self->waiting);
 	TAILQ_INIT(&self->sent);
 	TAILQ_INIT(&self->alone);
@@ -259,6 +257,5 @@ pg_group_free(struct pg_group *self)
 	free_all(&self->waiting);
 	free_all(&self->sent);
 	free_all(&self->alone);
-	free(self->first);
 	free(self);
 }

@@ -199,11 +199,20 @@ export function kit(db) {
 		claim: async (owner, provider = 'fal', n = 10) => (await db.query(
 			'select * from job_claim($1, $2, $3)', [owner, [provider], [n]]))
 			.rows,
-		start: async (w, owner) => {
-			const id = randomUUID();
-			const r = await move('attempt_start', w.job_id, owner, id,
-				randomUUID(), sha('token'), null, { prompt: 'x' }, 5);
-			return { ...r, attempt: id };
+		// The items of these are numbered here; a row for each, as they come.
+		starts: async (owner, items) => (await db.query('select * from '
+			+ 'attempts_start($1, $2)', [owner, JSON.stringify(items.map(
+			(i, n) => ({ n: n + 1, nonce: randomUUID(), token_hash:
+				sha('token').toString('hex'), request: { prompt: 'x' },
+			cost_micro_usd: 5, ...i })))])).rows,
+		fails: async (owner, items) => (await db.query('select * from '
+			+ 'generations_fail($1, $2)', [owner, JSON.stringify(items.map(
+			(i, n) => ({ n: n + 1, class: 'provider', code: 'provider_error',
+				message: 'It failed.', provider_message: 'raw',
+				retryable: true, fee: 0, ...i })))])).rows,
+		start: async (w, owner, attempt = randomUUID()) => {
+			const [r] = await k.starts(owner, [{ job: w.job_id, attempt }]);
+			return { ...r, attempt };
 		},
 		submitted: (attempt, owner) => move('attempt_submitted', attempt,
 			owner, `p-${attempt}`, {}, null, {}),
@@ -216,9 +225,12 @@ export function kit(db) {
 			key: `videos/${w.job_id}.mp4`, mime: 'video/mp4',
 			size_bytes: 10, sha256: sha('v').toString('hex') }]),
 			JSON.stringify({ width: 1280 }), settle, 5]),
-		fail: (w, owner, fee = 0) => move('generation_fail', w.job_id, owner,
-			'provider', 'provider_error', 'It failed.', 'raw', true, fee,
-			null, null),
+		fail: async (w, owner, fee = 0) => {
+			const [r] = await k.fails(owner, [{ job: w.job_id, fee }]);
+			return { ...await one('select * from generation_public where id = '
+				+ '(select generation_id from jobs where id = $1)',
+			[w.job_id]), ...r };
+		},
 		balance: async (user) => (await one('select balance from accounts '
 			+ 'where user_id = $1', [user])).balance,
 		audit: async () => Object.fromEntries((await db.query('select * '

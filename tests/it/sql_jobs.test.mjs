@@ -307,8 +307,7 @@ test('statements that arrive late do not take the next attempt back',
 		const { k, route, owner } = await fresh();
 		const requeue = (w, attempt) => k.move('job_requeue', w.job_id, owner,
 			attempt, 0, false, 'db', '');
-		const start = (w, attempt) => k.move('attempt_start', w.job_id, owner,
-			attempt, randomUUID(), sha('token'), null, {}, null);
+		const start = (w, attempt) => k.start(w, owner, attempt);
 		let w = await k.at('claimed', await k.user(10), route, owner);
 		const never = randomUUID();
 		// The start was not heard of: taken back, then it arrives.

@@ -28,6 +28,7 @@ const attempt = (n) => id('4', n);
 const owner = (n) => id('5', n);
 const hash = (n) => `sha256('${n}')`;
 const move = (call) => `select outcome, 0 as n, (g).id as gen from ${call}`;
+const moved = (call) => `select outcome from ${call}`;
 const number = (call) => `select 'number' as outcome, (${call})::int as n`;
 const rows = (call, outcome, gid) => `select 'rows' as outcome,
 	${outcome} as what, ${gid} as gen from ${call}`;
@@ -61,9 +62,10 @@ const say = {
 		array[${job(c.gen)}])`),
 	job_requeue: (c) => move(`job_requeue(${job(c.gen)}, ${owner(c.owner)},
 		${attempt(c.attempt)}, ${c.delay_ms}, ${c.counts}, 'x', null)`),
-	attempt_start: (c) => move(`attempt_start(${job(c.gen)},
-		${owner(c.owner)}, ${attempt(c.attempt)}, ${attempt(c.attempt)},
-		${hash(1)}, null, '{}', null)`),
+	attempt_start: (c) => moved(`attempts_start(${owner(c.owner)},
+		jsonb_build_array(jsonb_build_object('n', 1, 'job', ${job(c.gen)},
+		'attempt', ${attempt(c.attempt)}, 'nonce', ${attempt(c.attempt)},
+		'token_hash', encode(${hash(1)}, 'hex'), 'request', '{}'::jsonb)))`),
 	attempt_submitted: (c) => move(`attempt_submitted(${attempt(c.attempt)},
 		${owner(c.owner)}, '${c.provider_id}', '{}', null, '{}')`),
 	attempt_uncertain: (c) => move(`attempt_uncertain(${attempt(c.attempt)},
@@ -77,8 +79,9 @@ const say = {
 	generation_finish: (c) => move(`generation_finish(${job(c.gen)},
 		${owner(c.owner)}, '[]', '{}', ${c.amount < 0 ? 'null' : c.amount},
 		null)`),
-	generation_fail: (c) => move(`generation_fail(${job(c.gen)},
-		${owner(c.owner)}, 'provider', 'x', 'x', 'x', true, 0, null, null)`),
+	generation_fail: (c) => moved(`generations_fail(${owner(c.owner)},
+		jsonb_build_array(jsonb_build_object('n', 1, 'job', ${job(c.gen)},
+		'class', 'provider', 'code', 'x', 'message', 'x', 'retryable', true)))`),
 	generation_cancelled: (c) => move(`generation_cancelled(${job(c.gen)},
 		${owner(c.owner)}, 0, null)`),
 	generation_review: (c) => move(`generation_review(${job(c.gen)},

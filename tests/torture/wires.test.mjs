@@ -9,8 +9,8 @@ import { size } from './size.mjs';
 let fal;
 before(async () => { fal = await fakeFal(); });
 
-const engine = { job_claim: {}, attempt_start: {}, attempt_submitted: {}, generation_finalizing: {}, generation_finish: {},
-	generation_fail: { result: 'failed' }, job_requeue: { submit: ['429', 'ok'] } };
+const engine = { job_claim: {}, attempts_start: {}, attempt_submitted: {}, generation_finalizing: {}, generation_finish: {},
+	generations_fail: { result: 'failed' }, job_requeue: { submit: ['429', 'ok'] } };
 test('D4: the answer to a commit is lost, or the commit is', async (t) => {
 	const r = await world({ fal, pg: true });
 	const ann = await r.user({ credits: 1_000_000 });

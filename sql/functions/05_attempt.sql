@@ -1,0 +1,181 @@
+-- Attempts: one real submission to a provider each. ENGINE pool only; the fence
+-- is that of 05_job.sql.
+
+-- An attempt to be opened. request is already redacted.
+create type start_item as (n int, job uuid, attempt uuid, nonce uuid,
+	token_hash text, account uuid, request jsonb, cost_micro_usd bigint,
+	generation uuid);
+
+-- attempts_start: BEFORE a byte leaves for the provider. Writes each attempt as
+-- `submitting` with its nonce; the generation becomes processing and its
+-- provider deadline starts. p_items is an array of start_item objects, all but
+-- generation (token_hash in hexadecimal). With more than one nobody waits for
+-- a job: there is no row for one that is locked by somebody or gone; send it
+-- again, alone. Outcomes: started; gone (lost, cancelled meanwhile, or taken
+-- back by a job_requeue that overtook it).
+create function attempts_start(p_owner uuid, p_items jsonb) returns table (
+	n int, outcome text, event_seq bigint, event jsonb, seqs bigint[])
+language plpgsql set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
+#variable_conflict use_column
+declare
+	items start_item[] := array(select x from jsonb_populate_recordset(
+		null::start_item, p_items) x);
+	ids uuid[] := array(select i.job from unnest(items) i);
+	first int := items[1].n;
+begin
+	if cardinality(items) = 1 then
+		ids := array(select id from jobs where id = ids[1]
+			and owner = p_owner and status = 'running' and step = 'submit'
+			for update);
+	else
+		ids := array(select id from jobs where id = any (ids)
+			and owner = p_owner and status = 'running' and step = 'submit'
+			order by id for update skip locked);
+	end if;
+	perform from generations where id = any (array(select generation_id
+		from jobs where id = any (ids))) order by id for update;
+	items := array(select (i.n, i.job, i.attempt, i.nonce, i.token_hash,
+			i.account, i.request, i.cost_micro_usd, g.id)::start_item
+		from unnest(items) i cross join lateral (select x.generation_id
+				from jobs x where x.id = i.job offset 0) j
+			cross join lateral (select x.id from generations x
+				where x.id = j.generation_id and x.status = 'queued'
+				offset 0) g
+		where i.job = any (ids) and not exists (select from attempts a
+			where a.id = i.attempt offset 0) order by i.n);
+	if cardinality(items) = 0 then
+		return query select first, 'gone', null::bigint, null::jsonb,
+			null::bigint[] where jsonb_array_length(p_items) = 1;
+		return;
+	end if;
+	insert into attempts (id, generation_id, job_id, user_id, number, route_id,
+		provider, account_id, status, nonce, token_hash, request,
+		cost_quoted_micro_usd)
+	select i.attempt, i.generation, i.job, g.user_id, 1 + coalesce((select
+		max(a.number) from attempts a where a.generation_id = i.generation),
+		0), g.route_id, g.provider, coalesce(i.account, j.account_id),
+		'submitting', i.nonce, decode(i.token_hash, 'hex'), i.request,
+		i.cost_micro_usd
+	from unnest(items) i cross join lateral (select x.account_id from jobs x
+			where x.id = i.job offset 0) j
+		cross join lateral (select x.user_id, x.route_id, x.provider
+			from generations x where x.id = i.generation offset 0) g;
+	update jobs j set attempt_id = i.attempt from unnest(items) i
+		where j.id = i.job;
+	update generations g set status = 'processing', stage = 'submit',
+		version = g.version + 1, updated_at = now(),
+		started_at = coalesce(g.started_at, now()),
+		deadline_at = now() + make_interval(secs => g.deadline_s)
+		from unnest(items) i where g.id = i.generation;
+	return query with told as (
+		insert into events (type, user_id, generation_id, version, data)
+		select 'generation.processing', x.user_id, i.generation, x.version,
+			x.data
+		from unnest(items) i cross join lateral (
+			select s.user_id, s.version, generation_data(s) as data
+			from generations s where s.id = i.generation offset 0) x
+		order by i.n
+		returning generation_id, seq, event_json(events) as event
+	)
+	select i.n, 'started', t.seq, t.event, array[t.seq]
+		from unnest(items) i join told t on t.generation_id = i.generation
+		order by i.n;
+end $$;
+
+-- attempt_submitted: the provider answered with its id; from here the job only
+-- polls. Also called when a callback or a look-up finds an uncertain submit.
+-- Outcomes: submitted; cancelling (stored, and the user wants it stopped);
+-- gone.
+create function attempt_submitted(p_attempt uuid, p_owner uuid,
+	p_provider_job_id text, p_refs jsonb, p_position int, p_response jsonb)
+returns move_result language plpgsql as $$
+declare
+	j jobs;
+	g generations;
+begin
+	select jobs.* into j from jobs where id = (select job_id from attempts
+		where id = p_attempt) and owner = p_owner and finished_at is null
+		and attempt_id = p_attempt for update;
+	if not found or j.step <> 'submit' then
+		return generation_unchanged('gone', null);
+	end if;
+	select * into g from generations where id = j.generation_id for update;
+	if g.status not in ('processing', 'cancelling', 'review') then
+		return generation_unchanged('gone', null);
+	end if;
+	if g.status = 'review' then
+		perform review_leave(g.id);
+	end if;
+	update attempts set status = 'submitted', submitted_at = now(),
+		provider_job_id = p_provider_job_id, refs = refs
+		|| coalesce(p_refs, '{}'), provider_position = p_position,
+		response = p_response where id = p_attempt;
+	update jobs set status = 'waiting', step = 'poll', tries = 0,
+		crash_count = 0, last_error = null where id = j.id;
+	update generations set version = version + 1, stage = 'generate',
+		status = case when status = 'review' then 'processing' else status
+		end, provider_position = p_position, updated_at = now(),
+		deadline_at = case when status = 'review' then now()
+		+ make_interval(secs => deadline_s) else deadline_at end
+		where id = g.id;
+	return generation_result(case when g.status = 'cancelling' then
+		'cancelling' else 'submitted' end, g.id, 'generation.stage', null,
+		null);
+end $$;
+
+-- attempt_uncertain: the submit's answer was lost. p_wait_s > 0: the attempt
+-- is ambiguous and the job waits that long for a callback or look-up before
+-- generations_overdue() sends it to review; 0: review now. (A provider whose
+-- policy is to refund: call generations_fail instead, the attempt stays known
+-- by its nonce.) Outcomes: uncertain, review, gone.
+create function attempt_uncertain(p_attempt uuid, p_owner uuid, p_wait_s int,
+	p_message text) returns move_result language plpgsql as $$
+declare
+	j jobs;
+begin
+	select jobs.* into j from jobs where id = (select job_id from attempts
+		where id = p_attempt) and owner = p_owner and finished_at is null
+		and attempt_id = p_attempt for update;
+	if not found or j.step <> 'submit' then
+		return generation_unchanged('gone', null);
+	end if;
+	update attempts set status = 'ambiguous',
+		error_message = left(p_message, 2000) where id = p_attempt
+		and status in ('submitting', 'ambiguous');
+	if not found then
+		return generation_unchanged('gone', null);
+	end if;
+	update jobs set status = 'uncertain', crash_count = 0,
+		last_error = left(p_message, 500),
+		eligible_at = now() + make_interval(secs => p_wait_s)
+		where id = j.id;
+	if p_wait_s <= 0 then
+		return generation_review(j.id, p_owner, 'submit_unknown',
+			'It is not known whether the provider took the request.');
+	end if;
+	return generation_unchanged('uncertain', j.generation_id);
+end $$;
+
+-- attempt_late: a definite answer for a generation that has already ended.
+-- Stored for the books, changes nothing else. Outcomes: stored; not_late (use
+-- the normal functions); not_found.
+create function attempt_late(p_attempt uuid, p_result jsonb,
+	p_cost_micro_usd bigint) returns text language plpgsql as $$
+declare
+	ended boolean;
+begin
+	select g.status in ('completed', 'failed', 'cancelled') into ended
+		from attempts a join generations g on g.id = a.generation_id
+		where a.id = p_attempt;
+	if not found then
+		return 'not_found';
+	elsif not ended then
+		return 'not_late';
+	end if;
+	update attempts set late_result = p_result, cost_micro_usd = coalesce(
+		p_cost_micro_usd, cost_micro_usd) where id = p_attempt;
+	return 'stored';
+end $$;
+
