@@ -66,14 +66,24 @@ set enable_mergejoin = off as $$
 #variable_conflict use_column
 declare
 	users uuid[];
+	twice uuid;
 	ended int;
 	backs back_item[];
 	entries entry_item[];
 	news jsonb[]; -- of each user: what was let into the queue
 begin
-	users := array(select distinct g.user_id from unnest(p_items) i
-		cross join lateral (select x.user_id from generations x
-			where x.id = i.id offset 0) g order by g.user_id);
+	with g as materialized (
+		select x.* from unnest(p_items) i cross join lateral (
+			select y.id, y.user_id, y.status from generations y
+			where y.id = i.id offset 0 for update) x
+	)
+	select array(select distinct user_id from g order by user_id),
+		(select id from g where status in ('completed', 'failed',
+		'cancelled') limit 1) into users, twice;
+	if twice is not null then
+		raise exception 'generation %: ended twice', twice
+			using errcode = 'P0002';
+	end if;
 	perform from accounts where user_id = any (users) order by user_id
 		for update;
 	update generations g set status = i.status, version = g.version + 1,
@@ -81,18 +91,19 @@ begin
 		error_class = i.class, error_code = i.code,
 		error_message = i.message, provider_message = i.provider_message,
 		error_retryable = i.retryable, provider_position = null
-		from unnest(p_items) i where g.id = i.id
-		and g.status not in ('completed', 'failed', 'cancelled');
+		from unnest(p_items) i where g.id = i.id;
 	get diagnostics ended = row_count;
 	if ended <> cardinality(p_items) then
-		raise exception 'generation %: ended twice', (select string_agg(
-			i.id::text, ', ') from unnest(p_items) i)
-			using errcode = 'P0002';
+		raise exception 'generations: % of % to be ended are there', ended,
+			cardinality(p_items) using errcode = 'P0002';
 	end if;
 	update jobs j set status = case i.status when 'failed' then 'failed'
 		else 'cancelled' end::job_status, owner = null, finished_at = now(),
-		last_error = i.code from unnest(p_items) i
-		where j.generation_id = i.id and j.finished_at is null;
+		last_error = i.code
+		from unnest(p_items) i cross join lateral (select x.id, x.finished_at
+			from jobs x where x.generation_id = i.id and x.kind = 'generate'
+			offset 0) x
+		where x.finished_at is null and j.id = x.id;
 	with changed as (
 		update charges c set fee = f.fee, refunded = c.quote - f.fee,
 			state = case when f.fee > 0 then 'partially_refunded'
@@ -107,7 +118,9 @@ begin
 	select array_agg((k.n, k.id, k.user_id, k.refunded, k.code)::back_item
 		order by k.n) into backs from changed k where k.refunded > 0;
 	if backs is not null then
-		perform grants_return(b.charge, b.credits) from unnest(backs) b;
+		perform grants_return(b.charge, b.credits) from unnest(backs) b
+			where exists (select from grant_use u
+				where u.charge_id = b.charge offset 0);
 		with made as (
 			insert into ledger_entry (user_id, type, amount, charge_id, note,
 				balance_after)

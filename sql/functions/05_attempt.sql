@@ -22,7 +22,7 @@ set enable_mergejoin = off as $$
 declare
 	items start_item[] := array(select x from jsonb_populate_recordset(
 		null::start_item, p_items) x);
-	ids uuid[] := array(select i.job from unnest(items) i);
+	ids uuid[] := array(select i.job from unnest(items) i order by i.job);
 	first int := items[1].n;
 begin
 	if cardinality(items) = 1 then
@@ -30,9 +30,10 @@ begin
 			and owner = p_owner and status = 'running' and step = 'submit'
 			for update);
 	else
-		ids := array(select id from jobs where id = any (ids)
-			and owner = p_owner and status = 'running' and step = 'submit'
-			order by id for update skip locked);
+		ids := array(select j.id from unnest(ids) u cross join lateral (
+			select x.id from jobs x where x.id = u and x.owner = p_owner
+				and x.status = 'running' and x.step = 'submit' offset 0
+			for update skip locked) j);
 	end if;
 	perform from generations where id = any (array(select generation_id
 		from jobs where id = any (ids))) order by id for update;

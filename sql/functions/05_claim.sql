@@ -22,14 +22,17 @@
 -- null: no limit) over all instances; the account rows are the lock for that.
 -- A provider or account that is paused, held or open gives none; one that is
 -- half open gives one. Providers that are named and have no room at all lose
--- queued jobs to other routes that have (jobs_move). Fair between users
+-- queued jobs to other routes that have (jobs_move), if p_move: to look for
+-- these costs more than the claim, so who claims often asks for it once a
+-- second. Fair between users
 -- because only a user's first few generations are queued at all. Returns
 -- job_work rows, job_status running. Planned once: for arrays PostgreSQL takes
 -- the plan of these values for cheaper each time, and makes it for as long as the
 -- statement runs.
 create function job_claim(p_owner uuid, p_providers text[], p_slots int[],
 	p_accounts uuid[] default null, p_concurrency int[] default null,
-	p_rpm int[] default null) returns setof job_work
+	p_rpm int[] default null, p_move boolean default true)
+	returns setof job_work
 language plpgsql rows 20 set plan_cache_mode = force_generic_plan as $$
 declare
 	ids uuid[];
@@ -78,7 +81,7 @@ begin
 		return;
 	end if;
 	stuck := array(select unnest(p_providers) except select unnest(names));
-	if cardinality(stuck) > 0 then
+	if p_move and cardinality(stuck) > 0 then
 		-- What is left after each provider's own queue.
 		select array_agg(t.provider), array_agg(t.n) into able, free from (
 			select o.provider, (o.n - (select count(*) from (select

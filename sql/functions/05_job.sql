@@ -407,7 +407,7 @@ set enable_mergejoin = off as $$
 declare
 	items fail_item[] := array(select x from jsonb_populate_recordset(
 		null::fail_item, p_items) x);
-	ids uuid[] := array(select i.job from unnest(items) i);
+	ids uuid[] := array(select i.job from unnest(items) i order by i.job);
 begin
 	if cardinality(items) = 1 then
 		ids := array(select id from jobs where id = ids[1]
@@ -420,9 +420,10 @@ begin
 		end if;
 	else
 		perform set_config('lock_timeout', '1s', true);
-		ids := array(select id from jobs where id = any (ids)
-			and owner = p_owner and finished_at is null order by id
-			for update skip locked);
+		ids := array(select j.id from unnest(ids) u cross join lateral (
+			select x.id from jobs x where x.id = u and x.owner = p_owner
+				and x.finished_at is null offset 0
+			for update skip locked) j);
 	end if;
 	-- A result that cannot be stored was still a success at the provider.
 	update attempts a set status = case a.status when 'succeeded'

@@ -94,3 +94,84 @@ begin
 	end loop;
 	return null;
 end $$;
+
+-- One look at the charge and its entries instead of two.
+create or replace function generation_is_settled() returns trigger
+language plpgsql set enable_seqscan = off as $$
+declare
+	c record;
+begin
+	select x.refunded, x.fee, x.quote, x.settled, (select coalesce(sum(
+			l.amount), 0) from ledger_entry l where l.charge_id = x.id
+			and l.type <> 'video_generation') as back into c
+		from charges x where x.generation_id = new.id;
+	if not found then
+		if new.status = 'cancelled' and not exists (select from jobs
+			where generation_id = new.id) then
+			return null; -- a draft that was never submitted
+		end if;
+		raise exception 'generation %: ended without a charge', new.id
+			using errcode = 'P0020';
+	end if;
+	if c.back <> c.refunded
+		or new.status in ('failed', 'cancelled')
+			and c.refunded + c.fee <> c.quote
+		or new.status = 'completed' and (c.settled is null
+			or c.settled + c.refunded <> c.quote) then
+		raise exception 'generation %: % and its charge disagree', new.id,
+			new.status using errcode = 'P0020';
+	end if;
+	return null;
+end $$;
+
+-- Attempts point at rows that all of a user, a route or an account share; a
+-- foreign key locks these rows, one by one, at each start. As with orders the
+-- rows are kept for ever, and what points at them is looked at per statement.
+do $$
+declare
+	t text;
+begin
+	foreach t in array array['jobs', 'provider_accounts'] loop
+		execute format('create trigger %I before delete on %I for each row '
+			'execute function row_kept()', t || '_kept', t);
+		execute format('create trigger %I before truncate on %I for each '
+			'statement execute function row_kept()', t || '_kept_all', t);
+		execute format('create trigger %I before update of id on %I for each '
+			'row when (new.id is distinct from old.id) execute function '
+			'id_kept()', t || '_id_kept', t);
+	end loop;
+end $$;
+create trigger attempts_owner_kept before update of user_id, generation_id,
+	job_id, route_id on attempts for each row when ((new.user_id,
+	new.generation_id, new.job_id, new.route_id) is distinct from
+	(old.user_id, old.generation_id, old.job_id, old.route_id))
+	execute function id_kept();
+alter table attempts drop constraint attempts_generation_id_fkey,
+	drop constraint attempts_job_id_fkey,
+	drop constraint attempts_user_id_fkey,
+	drop constraint attempts_route_id_fkey,
+	drop constraint attempts_account_id_fkey;
+-- job_claim() takes the account from its row, and an attempt copies it.
+alter table jobs drop constraint jobs_account_id_fkey;
+create function attempt_made() returns trigger language plpgsql
+set enable_seqscan = off as $$
+declare
+	bad uuid;
+begin
+	select n.id into bad from made n
+		where not exists (select from jobs j where j.id = n.job_id
+			and j.generation_id = n.generation_id and j.user_id = n.user_id
+			offset 0)
+		or not exists (select from model_routes r where r.id = n.route_id
+			offset 0)
+		or n.account_id is not null and not exists (select
+			from provider_accounts a where a.id = n.account_id offset 0);
+	if found then
+		raise exception 'attempt %: no such job of the user, route or account',
+			bad using errcode = 'foreign_key_violation';
+	end if;
+	return null;
+end $$;
+create trigger attempt_made after insert on attempts
+	referencing new table as made
+	for each statement execute function attempt_made();

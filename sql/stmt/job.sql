@@ -1,8 +1,8 @@
 -- The engine's statements. ENGINE pool. Parameters are those of the function of
 -- the same name, in its order; see sql/functions for the outcomes.
 
--- name: job_claim (uuid, text[], int[], uuid[], int[], int[])
-select * from job_claim($1, $2, $3, $4, $5, $6);
+-- name: job_claim (uuid, text[], int[], uuid[], int[], int[], boolean)
+select * from job_claim($1, $2, $3, $4, $5, $6, $7);
 
 -- name: job_adopt (uuid, interval, uuid, int, text[])
 select outcome, event_seq, event, balance_event, promoted, seqs, (w).* from

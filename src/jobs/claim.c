@@ -13,6 +13,9 @@
 #include "reeld/log.h"
 
 enum { CLAIM_MAX = 200, ADOPT_MAX = 100, CHECK_PAGE = 500 };
+/* Between claims that look for jobs which have to change their route: less
+ * than between two sweeps, each of which claims. */
+enum { MOVE_MS = 700 };
 
 static void next_stray(struct engine *self);
 
@@ -139,7 +142,8 @@ claim_start(struct engine *self)
 	struct buf *const columns[] = {&wanted.providers, &wanted.slots,
 	    &wanted.accounts, &wanted.concurrency, &wanted.rpm};
 	int room = self->d.max_active - self->stats.active;
-	bool any = false;
+	int64_t now = clock_mono_ms();
+	bool any = false, move = now - self->last_move_ms >= MOVE_MS;
 
 	if (!self->up || self->draining || room <= 0 ||
 	    self->d.accounts == NULL)
@@ -158,11 +162,14 @@ claim_start(struct engine *self)
 		buf = columns[i];
 		buf_putc(buf, '}');
 	}
+	if (any && move)
+		self->last_move_ms = now;
 	if (any)
 		pg_query_start(self->d.pg, STMT_JOB_CLAIM,
 		    PG_ARGS(self->instance.text, buf_str(&wanted.providers),
 			buf_str(&wanted.slots), buf_str(&wanted.accounts),
-			buf_str(&wanted.concurrency), buf_str(&wanted.rpm)),
+			buf_str(&wanted.concurrency), buf_str(&wanted.rpm),
+			pg_yes(move)),
 		    &self->claim_query, on_claimed, self);
 	for (size_t i = 0; i < nitems(columns); i++)
 		buf_fini(columns[i]);

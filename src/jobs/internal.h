@@ -184,7 +184,7 @@ struct engine {
 	struct purge *purge;		 /* running, or NULL */
 	struct redis_call *length_call;
 	bool check_soon, checking; /* checking: there is a next page */
-	int64_t last_check_ms, last_expiry_ms;
+	int64_t last_check_ms, last_expiry_ms, last_move_ms;
 	int dying;		/* jobs whose link dies some day */
 	struct id owned_after;	/* page of our rows */
 	struct job *check_next; /* page of our list */

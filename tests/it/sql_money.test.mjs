@@ -291,9 +291,23 @@ test('a row belongs to the user of what it is about', async () => {
 	await refuses('23503', `insert into events (type, user_id, version, data) values ('x', $1, 1, '{}')`, [randomUUID()]);
 	await refuses('P0019', 'insert into jobs (kind, generation_id, user_id, provider, status) '
 		+ `values ('probe', $1, $2, 'fal', 'queued')`, [w.generation_id, bob]);
+	const attempt = (what) => 'insert into attempts (generation_id, job_id, user_id, number, route_id, provider, '
+		+ `account_id, status, nonce) select ${what.generation ?? 'generation_id'}, ${what.job ?? 'job_id'}, `
+		+ `${what.user ?? 'user_id'}, number + 1, ${what.route ?? 'route_id'}, provider, ${what.account ?? 'account_id'}, `
+		+ "'created', nonce from attempts limit 1";
+	for (const what of ['generation', 'job', 'user', 'route', 'account']) {
+		await refuses('23503', attempt({ [what]: 'gen_random_uuid()' }));
+	}
+	await refuses('23503', attempt({ user: `'${bob}'` }));
+	await conn.query(attempt({}));
+	for (const column of ['user_id', 'generation_id', 'job_id', 'route_id']) {
+		await refuses('P0005', `update attempts set ${column} = gen_random_uuid()`);
+	}
+	await k.one("insert into provider_accounts (provider, label) values ('fal', 'x')");
 	for (const [table, column] of [['users', 'id'], ['api_keys', 'id'], ['models', 'id'], ['model_routes', 'id'],
-		['price_plans', 'id'], ['accounts', 'user_id'], ['jobs', 'user_id'], ['events', 'generation_id']]) {
-		if (!['accounts', 'jobs', 'events', 'api_keys'].includes(table)) await refuses('P0005', `delete from ${table}`);
+		['price_plans', 'id'], ['accounts', 'user_id'], ['jobs', 'user_id'], ['jobs', 'id'],
+		['provider_accounts', 'id'], ['events', 'generation_id']]) {
+		if (!['accounts', 'events', 'api_keys'].includes(table)) await refuses('P0005', `delete from ${table}`);
 		if (table !== 'api_keys') await refuses(table === 'price_plans' ? 'P0001' : 'P0005', `update ${table} set ${column} = gen_random_uuid()`);
 	}
 	await refuses('P0016', 'update ledger_entry set user_id = gen_random_uuid()');
