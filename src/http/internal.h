@@ -283,14 +283,22 @@ void *on_target(void *cls, const char *target, struct MHD_Connection *mhd);
 void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     enum MHD_RequestTerminationCode why);
 void call_enter(struct http_call *call, enum call_phase phase);
+void call_reset(struct http_call *call);
+void call_fini(struct http_call *call);
+struct call_fields {
+	struct guard_field list[MAX_HEADERS + 1];
+	size_t n; /* MAX_HEADERS + 1: there are more */
+};
+/* The request's headers, borrowed. */
+void call_fields(struct http_call *call, struct call_fields *out);
+
+/* hold.c */
 void call_suspend(struct http_call *call);
 void call_resume(struct http_call *call);
 /* The call has a response: hand it to the library now or when resumed. */
 void call_answered(struct http_call *call);
 /* Runs the gone callback if it is armed. */
 void call_fire_gone(struct http_call *call);
-void call_reset(struct http_call *call);
-void call_fini(struct http_call *call);
 
 /* body.c */
 bool body_begin(struct http_call *call, struct err *err) REELD_MUST;
