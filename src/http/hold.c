@@ -57,8 +57,7 @@ call_resume(struct http_call *call)
 	call->suspended = false;
 	if (call->hangup != NULL)
 		loop_io_set(call->hangup, 0);
-	MHD_resume_connection(call->mhd);
-	server_kick(call->server);
+	server_wake(call);
 }
 
 void

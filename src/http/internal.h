@@ -185,7 +185,7 @@ struct uploads;
 struct site;
 
 struct http_call {
-	TAILQ_ENTRY(http_call) link;
+	TAILQ_ENTRY(http_call) link, woken;
 	struct http_server *server;
 	struct MHD_Connection *mhd;
 	int fd;
@@ -250,7 +250,7 @@ struct http_server {
 	struct MHD_Daemon *daemon;
 	struct loop_io *io;
 	struct loop_defer *kick;
-	struct loop_timer sweep;
+	struct loop_timer sweep, wake_timer;
 	int64_t now_ms; /* of this turn, coarse */
 	int listen_fd, port;
 	struct router *router;
@@ -261,7 +261,7 @@ struct http_server {
 	char upload_dir[256];
 	char id_prefix[20];
 	uint64_t id_next;
-	struct call_list list;
+	struct call_list list, woken; /* woken: to be resumed */
 	struct mould *moulds[MOULDS];
 	struct http_stats stats;
 	struct http_route_stats *route_stats;
@@ -273,6 +273,8 @@ struct http_server {
 
 /* server.c */
 void server_kick(struct http_server *server);
+/* The call is suspended; the library hears of it soon. */
+void server_wake(struct http_call *call);
 void server_check_drained(struct http_server *server);
 
 /* call.c */
