@@ -314,13 +314,10 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 {
 	struct http_call *call = *context;
 
-	bool first;
-
 	if (call == NULL)
 		return MHD_NO;
 	if (call->discarding)
 		return discard(call, size);
-	first = call->phase == CALL_HEAD;
 	call->inside = true;
 	switch (call->response == NULL ? call->phase : CALL_REPLY) {
 	case CALL_HEAD:
@@ -348,7 +345,9 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 		call->discarding = true;
 		call->received = 0;
 		call_enter(call, CALL_BODY); /* its time limits */
-		return first ? MHD_YES : discard(call, size);
+		/* Without bytes this is the call for the head, perhaps the
+		 * second one after a wait, and not the end of the body. */
+		return *size == 0 ? MHD_YES : discard(call, size);
 	}
 	if (call->response != NULL) {
 		/* A reply that is queued in the library's first call ends the

@@ -2,6 +2,7 @@
 // assets and who may see them, hang-ups.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join, relative } from 'node:path';
@@ -58,6 +59,22 @@ test('uploads that are refused', async () => {
 	problem(await upload(ann, Buffer.alloc(10 * 1024 * 1024 + 1)), 413, 'image_too_large');
 	assert.equal((await ann.get('/assets')).body.data.length, 0);
 	assert.deepEqual((await ann.get('/storage/usage')).body.files, 0);
+});
+
+test('a refusal after the caller was looked up reads the body first', async () => {
+	const ann = await r.user({ scopes: 'read' });
+	const body = Buffer.alloc(1000, 'x');
+	const socket = connect(r.port, '127.0.0.1');
+	let text = '';
+	socket.on('data', (d) => { text += d; });
+	const over = once(socket, 'close'); // rejects when the connection was reset
+	socket.write(`POST ${api('/uploads')} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${ann.key}\r\n`
+		+ `Content-Type: multipart/form-data; boundary=x\r\nContent-Length: ${body.length}\r\n\r\n`);
+	problem(await ann.get('/keys'), 403, 'scope_missing'); // by now both were looked up
+	assert.equal(text, '');
+	socket.write(body);
+	await over;
+	assert.match(text, /^HTTP\/1\.1 403 [^]*scope_missing/);
 });
 
 test('the storage quota of a user', async () => {
