@@ -3,7 +3,7 @@ EXTRA_DIST += sql/README.md tests/package.json tests/package-lock.json \
 	tests/.npmrc tests/it/pg.mjs tests/it/sql_isolation.test.mjs \
 	tests/it/sql_claim.test.mjs tests/it/sql_groups.test.mjs \
 	tests/it/sql_jobs.test.mjs tests/it/sql_money.test.mjs \
-	tests/it/sql_statements.test.mjs
+	tests/it/sql_statements.test.mjs tests/it/sql_workers.test.mjs
 nobase_dist_pkgdata_DATA += \
 	sql/migrations/0001_people.sql \
 	sql/migrations/0002_catalogue.sql \

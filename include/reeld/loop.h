@@ -6,6 +6,14 @@
  * libevent, so that each callback is measured.  All callbacks run on the
  * loop's thread, never from inside the function that armed them.  `what` is a
  * static string that names the callback in the watchdog's log line.
+ *
+ * A turn is: look once at descriptors and timers, run whoever is ready in the
+ * order of their readiness, then the deferred calls.  Nothing new is looked
+ * for until all of these have run, so who is ready waits for all who were
+ * before it, and a callback that serves a crowd must keep work back: serve
+ * some for about 8 ms, then set a timer of 0 ms, which comes behind the
+ * descriptors of the next turn (ws/session.c).  The loop does that for
+ * deferred calls: after 10 ms what is left of them runs in the next turn.
  */
 #ifndef REELD_LOOP_H
 #define REELD_LOOP_H
@@ -68,8 +76,9 @@ void timer_fini(struct loop_timer *timer); /* safe twice, and before init
 
 /*
  * Runs fn(arg) in this loop before it sleeps again, never from inside this
- * call.  *slot (may be NULL) holds the call while it is pending and is NULL
- * just before fn runs; loop_defer_cancel() clears it.
+ * call, and after those that were deferred before it.  *slot (may be NULL)
+ * holds the call while it is pending and is NULL just before fn runs;
+ * loop_defer_cancel() clears it.
  */
 struct loop_defer;
 void loop_defer(struct loop *loop, const char *what, loop_fn *fn, void *arg,

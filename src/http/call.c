@@ -3,14 +3,12 @@
  * Called by libmicrohttpd (on_*) and by the functions that answer.
  *
  * libmicrohttpd calls on_access again and again; the phase says where we are.
- * While somebody else has to act first the connection is suspended; then it
- * does not notice a hang-up, so our own watcher does.
+ * While somebody else has to act first the connection is suspended: hold.c.
  */
 #define LOG_MODULE "http"
 #include "http/internal.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,57 +21,6 @@ call_enter(struct http_call *call, enum call_phase phase)
 {
 	call->phase = phase;
 	call->since_ms = call->server->now_ms;
-}
-
-void
-call_fire_gone(struct http_call *call)
-{
-	loop_fn *gone = call->gone;
-
-	if (gone == NULL)
-		return;
-	call->gone = NULL;
-	call->server->stats.gone++;
-	gone(call->gone_arg);
-}
-
-static void
-on_hangup(int fd, int events, void *arg)
-{
-	struct http_call *call = arg;
-
-	if (!call->suspended || call->phase == CALL_HIJACKED)
-		return;
-	call_enter(call, CALL_DEAD);
-	call_fire_gone(call);
-	call_resume(call);
-}
-
-void
-call_suspend(struct http_call *call)
-{
-	if (call->suspended)
-		return;
-	MHD_suspend_connection(call->mhd);
-	call->suspended = true;
-	if (call->phase == CALL_HIJACKED)
-		return;
-	if (call->hangup == NULL)
-		call->hangup = loop_io_new(call->server->loop, call->fd,
-		    "http hang-up", on_hangup, call);
-	loop_io_set(call->hangup, LOOP_CLOSED);
-}
-
-void
-call_resume(struct http_call *call)
-{
-	if (!call->suspended)
-		return;
-	call->suspended = false;
-	if (call->hangup != NULL)
-		loop_io_set(call->hangup, 0);
-	MHD_resume_connection(call->mhd);
-	server_kick(call->server);
 }
 
 void
@@ -153,27 +100,29 @@ on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 	return call;
 }
 
-struct fields {
-	struct guard_field list[MAX_HEADERS + 1];
-	size_t n;
-};
-
 static enum MHD_Result
 on_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
     const char *value, size_t value_len)
 {
-	struct fields *fields = cls;
+	struct call_fields *fields = cls;
 
 	fields->list[fields->n++] =
 	    (struct guard_field){name, value, name_len, value_len};
 	return fields->n <= MAX_HEADERS ? MHD_YES : MHD_NO;
 }
 
+void
+call_fields(struct http_call *call, struct call_fields *out)
+{
+	out->n = 0;
+	MHD_get_connection_values_n(call->mhd, MHD_HEADER_KIND, on_field, out);
+}
+
 static bool
 check_head(struct http_call *call, const char *url, const char *method,
     const char *version, struct err *err)
 {
-	struct fields fields;
+	struct call_fields fields;
 	struct guard_head head = {.method = method,
 	    .target = call->target,
 	    .version = version,
@@ -181,9 +130,7 @@ check_head(struct http_call *call, const char *url, const char *method,
 	    .fields = fields.list};
 	const union MHD_ConnectionInfo *info;
 
-	fields.n = 0;
-	MHD_get_connection_values_n(
-	    call->mhd, MHD_HEADER_KIND, on_field, &fields);
+	call_fields(call, &fields);
 	head.n_fields = fields.n;
 	info = MHD_get_connection_info(
 	    call->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
@@ -367,13 +314,10 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 {
 	struct http_call *call = *context;
 
-	bool first;
-
 	if (call == NULL)
 		return MHD_NO;
 	if (call->discarding)
 		return discard(call, size);
-	first = call->phase == CALL_HEAD;
 	call->inside = true;
 	switch (call->response == NULL ? call->phase : CALL_REPLY) {
 	case CALL_HEAD:
@@ -401,7 +345,9 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 		call->discarding = true;
 		call->received = 0;
 		call_enter(call, CALL_BODY); /* its time limits */
-		return first ? MHD_YES : discard(call, size);
+		/* Without bytes this is the call for the head, perhaps the
+		 * second one after a wait, and not the end of the body. */
+		return *size == 0 ? MHD_YES : discard(call, size);
 	}
 	if (call->response != NULL) {
 		/* A reply that is queued in the library's first call ends the
@@ -419,13 +365,6 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 	if (call->phase != CALL_BODY)
 		call_suspend(call);
 	return MHD_YES;
-}
-
-void
-call_answered(struct http_call *call)
-{
-	if (!call->inside)
-		call_resume(call);
 }
 
 void
@@ -454,52 +393,4 @@ http_gate_pass(struct http_call *call)
 	call->gone = NULL;
 	call->gate_passed = true;
 	call_answered(call);
-}
-
-void
-http_on_gone(struct http_call *call, loop_fn *fn, void *arg)
-{
-	call->gone = fn;
-	call->gone_arg = arg;
-}
-
-bool
-http_hijack(struct http_call *call, int *fd, struct buf *head, struct err *err)
-{
-	struct fields fields;
-
-	assert(call->response == NULL && call->phase == CALL_HANDLER);
-	*fd = fcntl(call->fd, F_DUPFD_CLOEXEC, 3);
-	if (*fd < 0)
-		return err_set(
-		    err, ERR_UNAVAILABLE, "No room for another socket.");
-	fields.n = 0;
-	MHD_get_connection_values_n(
-	    call->mhd, MHD_HEADER_KIND, on_field, &fields);
-	buf_printf(head, "%s %s HTTP/1.1\r\n",
-	    http_method_name[call->head.method], call->target);
-	for (size_t i = 0; i < fields.n; i++) {
-		buf_add(head, fields.list[i].name, fields.list[i].name_len);
-		buf_puts(head, ": ");
-		buf_add(head, fields.list[i].value, fields.list[i].value_len);
-		buf_puts(head, "\r\n");
-	}
-	buf_puts(head, "\r\n");
-	call->gone = NULL;
-	call->status = 101;
-	call_enter(call, CALL_HIJACKED);
-	call->server->stats.hijacked++;
-	if (call->suspended && call->hangup != NULL)
-		loop_io_set(call->hangup, 0);
-	return true;
-}
-
-void
-http_hijack_done(struct http_call *call)
-{
-	if (call->phase != CALL_HIJACKED)
-		return; /* the server is going down */
-	call->server->stats.hijacked--;
-	call_enter(call, CALL_DEAD);
-	call_resume(call);
 }

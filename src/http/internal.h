@@ -185,7 +185,7 @@ struct uploads;
 struct site;
 
 struct http_call {
-	TAILQ_ENTRY(http_call) link;
+	TAILQ_ENTRY(http_call) link, woken;
 	struct http_server *server;
 	struct MHD_Connection *mhd;
 	int fd;
@@ -250,7 +250,7 @@ struct http_server {
 	struct MHD_Daemon *daemon;
 	struct loop_io *io;
 	struct loop_defer *kick;
-	struct loop_timer sweep;
+	struct loop_timer sweep, wake_timer;
 	int64_t now_ms; /* of this turn, coarse */
 	int listen_fd, port;
 	struct router *router;
@@ -261,7 +261,7 @@ struct http_server {
 	char upload_dir[256];
 	char id_prefix[20];
 	uint64_t id_next;
-	struct call_list list;
+	struct call_list list, woken; /* woken: to be resumed */
 	struct mould *moulds[MOULDS];
 	struct http_stats stats;
 	struct http_route_stats *route_stats;
@@ -273,6 +273,8 @@ struct http_server {
 
 /* server.c */
 void server_kick(struct http_server *server);
+/* The call is suspended; the library hears of it soon. */
+void server_wake(struct http_call *call);
 void server_check_drained(struct http_server *server);
 
 /* call.c */
@@ -283,14 +285,22 @@ void *on_target(void *cls, const char *target, struct MHD_Connection *mhd);
 void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     enum MHD_RequestTerminationCode why);
 void call_enter(struct http_call *call, enum call_phase phase);
+void call_reset(struct http_call *call);
+void call_fini(struct http_call *call);
+struct call_fields {
+	struct guard_field list[MAX_HEADERS + 1];
+	size_t n; /* MAX_HEADERS + 1: there are more */
+};
+/* The request's headers, borrowed. */
+void call_fields(struct http_call *call, struct call_fields *out);
+
+/* hold.c */
 void call_suspend(struct http_call *call);
 void call_resume(struct http_call *call);
 /* The call has a response: hand it to the library now or when resumed. */
 void call_answered(struct http_call *call);
 /* Runs the gone callback if it is armed. */
 void call_fire_gone(struct http_call *call);
-void call_reset(struct http_call *call);
-void call_fini(struct http_call *call);
 
 /* body.c */
 bool body_begin(struct http_call *call, struct err *err) REELD_MUST;

@@ -22,7 +22,14 @@
 #include "reeld/id.h"
 #include "reeld/log.h"
 
-enum { SWEEP_MS = 1000, FD_RESERVE = 256, BYTES_PER_S = 16 * 1024 };
+enum {
+	SWEEP_MS = 1000,
+	FD_RESERVE = 256,
+	BYTES_PER_S = 16 * 1024,
+	/* The library serves all in one go, 20 us each and more: how many may
+	 * be given to it in one turn of the loop. */
+	SLICE = 256
+};
 
 static void
 run(struct http_server *server)
@@ -43,10 +50,39 @@ on_ready(int fd, int events, void *arg)
 	run(arg);
 }
 
+/* Thousands at once, when all their streams hear of something. */
+static void
+wake(struct http_server *server, size_t max)
+{
+	struct http_call *call;
+
+	for (size_t i = 0;
+	     i < max && (call = TAILQ_FIRST(&server->woken)) != NULL; i++) {
+		TAILQ_REMOVE(&server->woken, call, woken);
+		MHD_resume_connection(call->mhd);
+	}
+}
+
+static void
+on_wake(void *arg)
+{
+	struct http_server *server = arg;
+
+	wake(server, SLICE);
+	if (!TAILQ_EMPTY(&server->woken))
+		timer_set_ms(&server->wake_timer, 0);
+	run(server);
+}
+
 static void
 on_kick(void *arg)
 {
-	run(arg);
+	struct http_server *server = arg;
+
+	if (timer_is_set(&server->wake_timer))
+		run(server); /* the others have their turn first */
+	else
+		on_wake(server);
 }
 
 void
@@ -55,6 +91,13 @@ server_kick(struct http_server *server)
 	if (server->kick == NULL && !server->freeing)
 		loop_defer(
 		    server->loop, "http", on_kick, server, &server->kick);
+}
+
+void
+server_wake(struct http_call *call)
+{
+	TAILQ_INSERT_TAIL(&call->server->woken, call, woken);
+	server_kick(call->server);
 }
 
 static int64_t
@@ -67,7 +110,9 @@ deadline_ms(const struct http_call *call)
 	case CALL_HEAD:
 		return call->since_ms + opts->head_timeout_ms;
 	case CALL_IDLE:
-		return call->since_ms + opts->idle_timeout_ms;
+		return call->server->draining
+		    ? INT64_MIN
+		    : call->since_ms + opts->idle_timeout_ms;
 	case CALL_BODY:
 		return call->since_ms + opts->body_grace_ms +
 		    call->received * 1000 / BYTES_PER_S;
@@ -88,18 +133,21 @@ on_sweep(void *arg)
 {
 	struct http_server *server = arg;
 	struct http_call *call;
+	size_t n = 0;
 
 	server->now_ms = clock_mono_ms();
 	TAILQ_FOREACH (call, &server->list, link) {
 		if (deadline_ms(call) > server->now_ms)
 			continue;
+		if (++n > SLICE)
+			break;
 		if (call->phase != CALL_IDLE)
 			server->stats.late_cut++;
 		call_enter(call, call->phase); /* not again next second */
 		cut(call);
 	}
 	run(server);
-	timer_set_ms(&server->sweep, SWEEP_MS);
+	timer_set_ms(&server->sweep, n > SLICE ? 0 : SWEEP_MS);
 }
 
 static void
@@ -308,6 +356,7 @@ http_server_new(
 	server->opts = *opts;
 	server->listen_fd = -1;
 	TAILQ_INIT(&server->list);
+	TAILQ_INIT(&server->woken);
 	fill_defaults(server);
 	server->router = router_new(opts->routes, opts->n_routes);
 	server->route_stats =
@@ -315,6 +364,7 @@ http_server_new(
 	for (size_t i = 0; i < opts->n_routes; i++)
 		server->route_stats[i].route = &opts->routes[i];
 	timer_init(&server->sweep, loop, "http sweep", on_sweep, server);
+	timer_init(&server->wake_timer, loop, "http wake", on_wake, server);
 	if (!cidr_parse_list(opts->trusted_proxies, &server->trusted,
 		&server->n_trusted, err) ||
 	    (opts->static_dir != NULL &&
@@ -338,6 +388,7 @@ http_server_free(struct http_server *server)
 	loop_defer_cancel(&server->kick);
 	loop_defer_cancel(&server->drained);
 	timer_fini(&server->sweep);
+	timer_fini(&server->wake_timer);
 	loop_io_free(&server->io);
 	/* The library wants nobody suspended when it stops. */
 	TAILQ_FOREACH (call, &server->list, link) {
@@ -345,6 +396,7 @@ http_server_free(struct http_server *server)
 		call_enter(call, CALL_DEAD);
 		call_resume(call);
 	}
+	wake(server, SIZE_MAX);
 	if (server->daemon != NULL)
 		MHD_stop_daemon(server->daemon); /* closes the listener */
 	else if (server->listen_fd >= 0)
@@ -389,8 +441,6 @@ server_check_drained(struct http_server *server)
 void
 http_server_drain(struct http_server *server, loop_fn *done, void *arg)
 {
-	struct http_call *call;
-
 	server->on_drained = done;
 	server->drained_arg = arg;
 	if (!server->draining) {
@@ -399,10 +449,7 @@ http_server_drain(struct http_server *server, loop_fn *done, void *arg)
 		if (fd >= 0)
 			close(fd);
 		server->draining = true;
-		TAILQ_FOREACH (call, &server->list, link) {
-			if (call->phase == CALL_IDLE)
-				cut(call);
-		}
+		timer_set_ms(&server->sweep, 0); /* cuts who is idle */
 	}
 	server_check_drained(server);
 }

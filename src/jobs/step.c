@@ -1,14 +1,11 @@
 /*
- * step.c - the state machine of a job.  Pure; job.c carries out its effects
- * and feeds their results back.
+ * step.c - the state machine of a job, up to the result (step_result.c).  Pure;
+ * job.c carries out its effects and feeds their results back.
  */
-#include "jobs/step.h"
+#include "jobs/step_make.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
-
-#include "reeld/mem.h"
 
 void
 step_init(struct step *state, enum step_from from, enum step_class class,
@@ -26,24 +23,6 @@ step_init(struct step *state, enum step_from from, enum step_class class,
 		state->sends = 1;
 }
 
-/* ms with +-20 %. */
-static int64_t
-jitter(int64_t ms, uint32_t random)
-{
-	return ms * 8 / 10 + ms * 4 / 10 * (random >> 8) / (1 << 24);
-}
-
-/* min(cap, base * 2^n), of which a random half to all. */
-static int64_t
-backoff(int64_t base, int n, int64_t cap, uint32_t random)
-{
-	int64_t ms = n > 20 ? cap : base << n;
-
-	if (ms > cap)
-		ms = cap;
-	return ms / 2 + ms / 2 * (random >> 8) / (1 << 24);
-}
-
 /* Often while it is young, then slower. */
 static int64_t
 poll_interval(const struct step *s)
@@ -55,58 +34,6 @@ poll_interval(const struct step *s)
 	else if (s->polls >= 6)
 		ms *= 2;
 	return ms < STEP_POLL_CAP_MS ? ms : STEP_POLL_CAP_MS;
-}
-
-static struct step_out
-out(const struct step *s, enum step_phase phase, enum step_do effect)
-{
-	struct step_out o = {*s, effect, 0};
-
-	o.state.phase = phase;
-	return o;
-}
-
-static struct step_out
-wait_in(const struct step *s, enum step_phase phase, int64_t delay_ms)
-{
-	struct step_out o = out(s, phase, DO_WAIT);
-
-	o.delay_ms = delay_ms > 0 ? delay_ms : 0;
-	return o;
-}
-
-static struct step_out
-stay(const struct step *s)
-{
-	return out(s, s->phase, DO_NOTHING);
-}
-
-/* The phase an effect of SQL puts us in; it is also what DB_WAIT repeats. */
-static struct step_out
-sql(const struct step *s, enum step_do effect)
-{
-	struct step_out o;
-
-	o = out(s,
-	    effect == DO_START		? STEP_STARTING
-		: effect == DO_ENHANCE	? STEP_ENHANCING
-		: effect == DO_RECORD	? STEP_RECORDING
-		: effect == DO_FINALIZE ? STEP_FINALIZING
-					: STEP_ENDING,
-	    effect);
-	o.state.redo = effect;
-	return o;
-}
-
-static struct step_out
-fail(const struct step *s, const char *why)
-{
-	struct step copy = *s;
-
-	if (s->cancel && !s->have_id)
-		return sql(s, DO_CANCELLED);
-	str_copy(copy.why, sizeof copy.why, why);
-	return sql(&copy, DO_FAIL);
 }
 
 static struct step_out
@@ -394,92 +321,6 @@ polled(const struct step *s, const struct step_event *e)
 }
 
 static struct step_out
-downloaded(const struct step *s, const struct step_event *e)
-{
-	struct step copy = *s;
-	int64_t delay;
-
-	switch (e->on) {
-	case ON_DOWNLOADED:
-		return out(s, STEP_PROBING, DO_PROBE);
-	case ON_DOWNLOAD_BAD:
-		return fail(s, e->why);
-	case ON_LINK_DEAD:
-		/* Ask the provider again: the answer holds a fresh link. */
-		if (!s->have_id || s->from == FROM_STORED || s->fresh_link ||
-		    s->relinks >= STEP_RELINKS_MAX)
-			return fail(s, "result_unavailable");
-		copy.relinks++;
-		return wait_in(&copy, STEP_WAITING, 0);
-	case ON_DOWNLOAD_AWAY:
-		if (copy.draining)
-			return sql(&copy, DO_RELEASE);
-		if (e->now_ms >= copy.give_up_ms && copy.give_up_ms != 0)
-			return fail(s, "result_unavailable");
-		copy.download_tries++;
-		delay = copy.download_tries <= STEP_DOWNLOAD_FIXED
-		    ? jitter(STEP_DOWNLOAD_MS, e->random)
-		    : backoff(2 * STEP_DOWNLOAD_MS,
-			  copy.download_tries - STEP_DOWNLOAD_FIXED,
-			  4 * STEP_BACKOFF_CAP_MS, e->random);
-		if (e->retry_after_ms > delay)
-			delay = e->retry_after_ms;
-		return wait_in(&copy, STEP_DOWNLOAD_WAIT, delay);
-	default:
-		return stay(s);
-	}
-}
-
-static struct step_out
-probed(const struct step *s, const struct step_event *e)
-{
-	struct step copy = *s;
-
-	switch (e->on) {
-	case ON_PROBED:
-		copy.unplayable = e->unplayable;
-		return out(&copy, STEP_STORING, DO_STORE);
-	case ON_MEDIA_BAD:
-		return fail(s, e->why);
-	case ON_MEDIA_AWAY:
-		/* Our own helper's trouble must not lose a paid video. */
-		if (++copy.probe_tries >= STEP_PROBES_MAX)
-			return out(&copy, STEP_STORING, DO_STORE);
-		return wait_in(&copy, STEP_PROBE_WAIT,
-		    backoff(STEP_LOCAL_MS, copy.probe_tries,
-			STEP_BACKOFF_CAP_MS, e->random));
-	default:
-		return stay(s);
-	}
-}
-
-static struct step_out
-stored(const struct step *s, const struct step_event *e)
-{
-	struct step copy = *s;
-
-	switch (e->on) {
-	case ON_STORED:
-		if (s->unplayable)
-			return out(s, STEP_RENDERING, DO_RENDER);
-		return out(s, STEP_POSTING, DO_POST);
-	case ON_STORE_AWAY:
-		if (copy.draining)
-			return sql(&copy, DO_RELEASE);
-		if (copy.give_up_ms != 0 && e->now_ms >= copy.give_up_ms)
-			return fail(s, "storage_unavailable");
-		copy.store_tries++;
-		/* What was downloaded is not there any more. */
-		return wait_in(&copy,
-		    e->lost ? STEP_DOWNLOAD_WAIT : STEP_STORE_WAIT,
-		    backoff(STEP_LOCAL_MS, copy.store_tries,
-			STEP_BACKOFF_CAP_MS, e->random));
-	default:
-		return stay(s);
-	}
-}
-
-static struct step_out
 timed(const struct step *s, const struct step_event *e)
 {
 	struct step copy = *s;
@@ -547,83 +388,6 @@ drained(const struct step *s)
 	}
 }
 
-/* Which phase may hear which result; anything else is a bug of the caller. */
-static void
-check(enum step_phase phase, enum step_on on)
-{
-	bool fits;
-
-	switch (on) {
-	case ON_CLAIM:
-		fits = phase == STEP_NEW;
-		break;
-	case ON_ENHANCED:
-		fits = phase == STEP_ENHANCING;
-		break;
-	case ON_DB_AWAY:
-	case ON_DB_REFUSED:
-		fits = phase == STEP_ENHANCING || phase == STEP_STARTING ||
-		    phase == STEP_RECORDING || phase == STEP_FINALIZING ||
-		    phase == STEP_ENDING;
-		break;
-	case ON_COMMITTED:
-		fits = phase == STEP_STARTING || phase == STEP_RECORDING ||
-		    phase == STEP_FINALIZING || phase == STEP_ENDING;
-		break;
-	case ON_NOT_SENT:
-	case ON_BUSY:
-	case ON_REFUSED:
-	case ON_UNCERTAIN:
-		fits = phase == STEP_SENDING;
-		break;
-	case ON_ACCEPTED: /* by the answer, or by a callback */
-		fits = phase == STEP_SENDING || phase == STEP_PARKED ||
-		    phase == STEP_WAITING || phase == STEP_POLLING ||
-		    phase == STEP_RESEND;
-		break;
-	case ON_EXHAUSTED:
-		fits = phase == STEP_ENDING;
-		break;
-	case ON_ALIVE:
-	case ON_POLL_FAILED:
-	case ON_ABSENT:
-	case ON_DONE:
-	case ON_FAILED:
-	case ON_GONE:
-		fits = phase == STEP_POLLING;
-		break;
-	case ON_REVOKED:
-		fits = phase == STEP_REVOKING;
-		break;
-	case ON_DOWNLOADED:
-	case ON_LINK_DEAD:
-	case ON_DOWNLOAD_AWAY:
-	case ON_DOWNLOAD_BAD:
-		fits = phase == STEP_DOWNLOADING;
-		break;
-	case ON_PROBED:
-	case ON_MEDIA_AWAY:
-	case ON_MEDIA_BAD:
-		fits = phase == STEP_PROBING;
-		break;
-	case ON_STORED:
-	case ON_STORE_AWAY:
-		fits = phase == STEP_STORING;
-		break;
-	case ON_SIDE_DONE:
-		fits = phase == STEP_RENDERING || phase == STEP_POSTING;
-		break;
-	case ON_TIMER:
-		fits = step_is_timed(phase);
-		break;
-	default:
-		fits = true;
-		break;
-	}
-	assert(fits);
-	(void)fits;
-}
-
 struct step_out
 step(const struct step *s, const struct step_event *e)
 {
@@ -631,7 +395,7 @@ step(const struct step *s, const struct step_event *e)
 
 	if (s->phase == STEP_OVER)
 		return stay(s);
-	check(s->phase, e->on);
+	assert(step_hears(s->phase, e->on));
 	switch (e->on) {
 	case ON_CLAIM:
 		return claimed(s, e);
@@ -680,11 +444,11 @@ step(const struct step *s, const struct step_event *e)
 	case STEP_POLLING:
 		return polled(s, e);
 	case STEP_DOWNLOADING:
-		return downloaded(s, e);
+		return step_downloaded(s, e);
 	case STEP_PROBING:
-		return probed(s, e);
+		return step_probed(s, e);
 	case STEP_STORING:
-		return stored(s, e);
+		return step_stored(s, e);
 	default:
 		return stay(s);
 	}

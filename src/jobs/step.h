@@ -197,6 +197,8 @@ bool step_is_critical(enum step_phase phase);
 /* A submit whose answer was lost: its id may come from elsewhere. */
 bool step_wants_id(const struct step *state);
 bool step_is_timed(enum step_phase phase);
+/* Which phase may hear which result; anything else is a bug of the caller. */
+bool step_hears(enum step_phase phase, enum step_on on);
 /* The provider has a result that is not in our store yet. */
 bool step_has_result(const struct step *state);
 /* Wall clock: seen at seen_ms, the provider's copy goes at expires_ms.  Less

@@ -155,3 +155,60 @@ step_result_is_near(int64_t now_ms, int64_t seen_ms, int64_t expires_ms)
 
 	return left * 5 < life || (left < quarter && life > quarter);
 }
+
+bool
+step_hears(enum step_phase phase, enum step_on on)
+{
+	switch (on) {
+	case ON_CLAIM:
+		return phase == STEP_NEW;
+	case ON_ENHANCED:
+		return phase == STEP_ENHANCING;
+	case ON_DB_AWAY:
+	case ON_DB_REFUSED:
+		return phase == STEP_ENHANCING || phase == STEP_STARTING ||
+		    phase == STEP_RECORDING || phase == STEP_FINALIZING ||
+		    phase == STEP_ENDING;
+	case ON_COMMITTED:
+		return phase == STEP_STARTING || phase == STEP_RECORDING ||
+		    phase == STEP_FINALIZING || phase == STEP_ENDING;
+	case ON_NOT_SENT:
+	case ON_BUSY:
+	case ON_REFUSED:
+	case ON_UNCERTAIN:
+		return phase == STEP_SENDING;
+	case ON_ACCEPTED: /* by the answer, or by a callback */
+		return phase == STEP_SENDING || phase == STEP_PARKED ||
+		    phase == STEP_WAITING || phase == STEP_POLLING ||
+		    phase == STEP_RESEND;
+	case ON_EXHAUSTED:
+		return phase == STEP_ENDING;
+	case ON_ALIVE:
+	case ON_POLL_FAILED:
+	case ON_ABSENT:
+	case ON_DONE:
+	case ON_FAILED:
+	case ON_GONE:
+		return phase == STEP_POLLING;
+	case ON_REVOKED:
+		return phase == STEP_REVOKING;
+	case ON_DOWNLOADED:
+	case ON_LINK_DEAD:
+	case ON_DOWNLOAD_AWAY:
+	case ON_DOWNLOAD_BAD:
+		return phase == STEP_DOWNLOADING;
+	case ON_PROBED:
+	case ON_MEDIA_AWAY:
+	case ON_MEDIA_BAD:
+		return phase == STEP_PROBING;
+	case ON_STORED:
+	case ON_STORE_AWAY:
+		return phase == STEP_STORING;
+	case ON_SIDE_DONE:
+		return phase == STEP_RENDERING || phase == STEP_POSTING;
+	case ON_TIMER:
+		return step_is_timed(phase);
+	default:
+		return true;
+	}
+}

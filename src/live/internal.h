@@ -108,7 +108,7 @@ struct live {
 	struct objects objects;
 	uint64_t last_event;
 	uint8_t hash_key[16];
-	struct loop_timer refresh, beat;
+	struct loop_timer refresh, beat, ending;
 	bool down, bus_was_up, draining;
 	struct live_stats stats;
 };

@@ -11,6 +11,8 @@
 #include "reeld/log.h"
 
 #define BEAT_MS 1000
+/* Streams that a drain ends in one turn. */
+#define END_SLICE 1000
 
 /* Watched ids, borrowed from their topics and waits. */
 static void
@@ -97,6 +99,34 @@ on_beat(void *arg)
 	}
 }
 
+/* True: there were more than max. */
+static bool
+end_streams(struct live *live, size_t max)
+{
+	struct listener *listener, *next;
+	size_t n = 0;
+
+	for (listener = TAILQ_FIRST(&live->listeners); listener != NULL;
+	     listener = next) {
+		next = TAILQ_NEXT(listener, all);
+		if (listener->call == NULL)
+			continue;
+		if (++n > max)
+			return true;
+		sse_end(listener, "restart");
+	}
+	return false;
+}
+
+static void
+on_ending(void *arg)
+{
+	struct live *self = arg;
+
+	if (end_streams(self, END_SLICE))
+		timer_set_ms(&self->ending, 0);
+}
+
 struct live *
 live_new(
     struct loop *loop, struct redis *redis, struct ws *ws, const char *instance)
@@ -114,6 +144,7 @@ live_new(
 	objects_init(&self->objects, LIVE_MAX_OBJECTS);
 	timer_init(&self->refresh, loop, "live refresh", on_refresh, self);
 	timer_init(&self->beat, loop, "live beat", on_beat, self);
+	timer_init(&self->ending, loop, "live ending", on_ending, self);
 	timer_set_ms(&self->beat, BEAT_MS);
 	link_open(self);
 	return self;
@@ -132,19 +163,6 @@ live_limits_set(struct live *live, int64_t per_user, int64_t per_ip)
 	live->max_per_ip = (int)per_ip;
 }
 
-static void
-end_all(struct live *live, const char *reason)
-{
-	struct listener *listener, *next;
-
-	for (listener = TAILQ_FIRST(&live->listeners); listener != NULL;
-	     listener = next) {
-		next = TAILQ_NEXT(listener, all);
-		if (listener->call != NULL)
-			sse_end(listener, reason);
-	}
-}
-
 void
 live_free(struct live *live)
 {
@@ -153,7 +171,7 @@ live_free(struct live *live)
 	if (live == NULL)
 		return;
 	link_close(live);
-	end_all(live, "restart");
+	end_streams(live, SIZE_MAX);
 	ws_cut_all(live->ws); /* their hooks end here */
 	HASH_ITER (hh, live->waited, waited, next) {
 		struct live_wait *wait;
@@ -168,6 +186,7 @@ live_free(struct live *live)
 	}
 	timer_fini(&live->refresh);
 	timer_fini(&live->beat);
+	timer_fini(&live->ending);
 	objects_fini(&live->objects);
 	free(live);
 }
@@ -214,7 +233,7 @@ live_drain(struct live *live, int grace_ms, loop_fn *done, void *arg)
 	live->draining = true;
 	timer_clear(&live->refresh);
 	waits_end(live, LIVE_WAIT_DRAIN);
-	end_all(live, "restart");
+	on_ending(live);
 	ws_drain(live->ws, grace_ms, done, arg);
 }
 

@@ -1,8 +1,10 @@
 /*
  * defer.c - calls that run later in this turn, from the loop itself.
  *
- * A deferred call may defer another: it runs in the next pass, so a chain of
- * them never starves the descriptors.
+ * A deferred call may defer another: it runs in the next pass.  libevent looks
+ * for nothing new while anything is active, so after DEFER_SLICE_NS of a turn
+ * what is left of them waits for the next one: neither a chain of them nor
+ * thousands at once starve descriptors and timers.
  */
 #include <event2/event.h>
 #include <stdlib.h>
@@ -20,6 +22,13 @@ unlink_defer(struct loop_defer *call)
 		call->loop->defers_tail = call->prev;
 	if (call->slot != NULL)
 		*call->slot = NULL;
+}
+
+/* As of the last callback; each is timed anyway. */
+static bool
+turn_is_spent(const struct loop *loop)
+{
+	return loop->call_end_ns - loop->turn_start_ns > DEFER_SLICE_NS;
 }
 
 static void
@@ -45,10 +54,15 @@ on_defers(evutil_socket_t fd, short what, void *arg)
 		loop_enter(loop, name);
 		fn(call_arg);
 		loop_leave(loop);
+		if (turn_is_spent(loop))
+			break;
 	}
 	unlink_defer(last);
-	if (loop->defers != NULL)
-		event_active(loop->defer_event, EV_TIMEOUT, 0);
+	if (loop->defers == NULL)
+		return;
+	event_active(loop->defer_event, EV_TIMEOUT, 0);
+	if (turn_is_spent(loop))
+		event_base_loopbreak(loop->base);
 }
 
 bool

@@ -7,6 +7,8 @@
 #include "reeld/loop.h"
 
 #define SLOW_TURN_NS (50 * 1000000LL)
+/* How old a turn may grow while deferred calls run in it. */
+#define DEFER_SLICE_NS (10 * 1000000LL)
 #define MAX_SIGNALS 8
 #define LAG_MS 100
 
@@ -25,7 +27,7 @@ struct loop {
 	/* Watchdog: the turn begins with its first callback. */
 	bool in_turn;
 	int depth;
-	int64_t turn_start_ns, call_start_ns, call_worst_ns;
+	int64_t turn_start_ns, call_start_ns, call_end_ns, call_worst_ns;
 	const char *call_what, *call_worst_what;
 	struct rusage turn_usage; /* of the thread when the turn began */
 	struct loop_stats stats;

@@ -51,7 +51,8 @@ loop_leave(struct loop *loop)
 
 	if (--loop->depth > 0)
 		return;
-	took = clock_mono_ns() - loop->call_start_ns;
+	loop->call_end_ns = clock_mono_ns();
+	took = loop->call_end_ns - loop->call_start_ns;
 	if (took >= loop->call_worst_ns) {
 		loop->call_worst_ns = took;
 		loop->call_worst_what = loop->call_what;

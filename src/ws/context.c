@@ -16,6 +16,12 @@
 #include "reeld/mem.h"
 #include "ws/internal.h"
 
+bool
+slice_over(int64_t start_ns, unsigned *n)
+{
+	return ++*n % 8 == 0 && clock_mono_ns() - start_ns > WS_SLICE_NS;
+}
+
 /* Thousands may be due at once, when their network went away: in slices. */
 static void
 on_due(void *arg)
@@ -30,7 +36,7 @@ on_due(void *arg)
 		TAILQ_REMOVE(due, self, wheel);
 		self->slot = UINT8_MAX;
 		session_check(self, start_ns / 1000000);
-		if (++n % 32 == 0 && clock_mono_ns() - start_ns > WS_SLICE_NS)
+		if (slice_over(start_ns, &n))
 			break;
 	}
 	if (!TAILQ_EMPTY(due))
@@ -86,7 +92,42 @@ ws_cut_all(struct ws *ws)
 static void
 on_grace_over(void *arg)
 {
-	ws_cut_all(arg);
+	struct ws *ws = arg;
+	int64_t start_ns = clock_mono_ns();
+	struct ws_session *self;
+	unsigned n = 0;
+
+	while ((self = TAILQ_FIRST(&ws->all)) != NULL) {
+		ws_lws_cut(self);
+		if (slice_over(start_ns, &n))
+			break;
+	}
+	if (!TAILQ_EMPTY(&ws->all))
+		timer_set_ms(&ws->drain_timer, 0);
+}
+
+/* Nobody comes any more; who was told goes to the end of the list. */
+static void
+on_tell(void *arg)
+{
+	struct ws *ws = arg;
+	int64_t start_ns = clock_mono_ns();
+	struct ws_session *self;
+	unsigned n = 0;
+
+	while (ws->untold > 0 && (self = TAILQ_FIRST(&ws->all)) != NULL) {
+		uint32_t spread = (uint32_t)ws->opts.reconnect_ms;
+
+		ws->untold--;
+		TAILQ_REMOVE(&ws->all, self, all);
+		TAILQ_INSERT_TAIL(&ws->all, self, all);
+		ws_bye(self, WS_CLOSE_RESTART, "restart",
+		    500 + (int)random_below(spread));
+		if (slice_over(start_ns, &n))
+			break;
+	}
+	if (ws->untold > 0 && !TAILQ_EMPTY(&ws->all))
+		timer_set_ms(&ws->tell_timer, 0);
 }
 
 struct ws *
@@ -116,6 +157,7 @@ ws_new(struct loop *loop, const struct ws_opts *opts)
 	timer_init(&self->flush_timer, loop, "ws flush", on_flush, self);
 	timer_init(&self->due_timer, loop, "ws due", on_due, self);
 	timer_init(&self->tick, loop, "ws tick", on_tick, self);
+	timer_init(&self->tell_timer, loop, "ws tell", on_tell, self);
 	timer_init(&self->drain_timer, loop, "ws drain", on_grace_over, self);
 	if (!ws_lws_open(self)) {
 		log_error("msg=\"libwebsockets does not start\"");
@@ -137,6 +179,7 @@ ws_free(struct ws *ws)
 	timer_fini(&ws->flush_timer);
 	timer_fini(&ws->due_timer);
 	timer_fini(&ws->tick);
+	timer_fini(&ws->tell_timer);
 	timer_fini(&ws->drain_timer);
 	ws_lws_end(ws);
 	free(ws->scratch);
@@ -164,7 +207,6 @@ session_gone(struct ws_session *self)
 	if (self->dead)
 		return;
 	self->dead = true;
-	loop_defer_cancel(&self->adopt);
 	loop_io_free(&self->io);
 	TAILQ_REMOVE(&ws->all, self, all);
 	if (self->is_dirty)
@@ -185,10 +227,9 @@ session_gone(struct ws_session *self)
 }
 
 /* Nothing runs inside ws_accept(), so lws gets the socket a moment later. */
-static void
-on_adopt(void *arg)
+void
+session_adopt(struct ws_session *self)
 {
-	struct ws_session *self = arg;
 	char *head = self->in;
 
 	self->in = NULL;
@@ -242,24 +283,18 @@ ws_adopt(struct ws *ws, int fd, const char *key, bool with_protocol,
 	session_wheel(self,
 	    ws->opts.ping_ms -
 		(int)random_below((uint32_t)ws->opts.ping_ms / 5 + 1));
-	loop_defer(ws->loop, "ws adopt", on_adopt, self, &self->adopt);
+	session_dirty(self);
 	return true;
 }
 
 void
 ws_drain(struct ws *ws, int grace_ms, loop_fn *done, void *arg)
 {
-	struct ws_session *self;
-
 	ws->draining = true;
 	ws->drained = done;
 	ws->drained_arg = arg;
-	TAILQ_FOREACH (self, &ws->all, all) {
-		uint32_t spread = (uint32_t)ws->opts.reconnect_ms;
-
-		ws_bye(self, WS_CLOSE_RESTART, "restart",
-		    500 + (int)random_below(spread));
-	}
+	ws->untold = ws->stats.sessions;
+	on_tell(ws);
 	timer_set_ms(&ws->drain_timer, grace_ms);
 	drain_check(ws);
 }

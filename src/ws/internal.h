@@ -12,7 +12,7 @@
 #define WS_BATCH_BYTES (64 * 1024)
 #define WS_WHEEL 64
 #define WS_KEY_LEN 24
-/* How long work on many sessions may go on before descriptors get a turn. */
+/* How long work on many sessions may go on before others get a turn. */
 #define WS_SLICE_NS (8 * 1000000LL)
 
 struct lws;
@@ -22,7 +22,6 @@ struct ws_session {
 	struct ws *ws;
 	struct lws *wsi;
 	struct loop_io *io;
-	struct loop_defer *adopt;
 	const struct ws_hooks *hooks;
 	void *user;
 	TAILQ_ENTRY(ws_session) all, dirty, wheel;
@@ -34,7 +33,8 @@ struct ws_session {
 	int fd;
 	uint16_t in_len, close_code;
 	uint8_t fragments, messages, slot;
-	bool is_open, is_dirty, behind, want_ping, closing, close_sent, dead;
+	bool is_open, is_dirty, readable, behind, want_ping, closing;
+	bool close_sent, dead;
 };
 
 TAILQ_HEAD(ws_list, ws_session);
@@ -46,14 +46,15 @@ struct ws {
 	struct ws_session *adopting;
 	struct ws_list all, dirty, wheel[WS_WHEEL + 1]; /* last: due now */
 	struct loop_defer *flush;
-	struct loop_timer flush_timer, due_timer, tick, drain_timer;
+	struct loop_timer flush_timer, due_timer, tick, tell_timer, drain_timer;
+	int untold;  /* of the drain: sessions that heard no bye yet */
 	int orphans; /* sessions that are gone before lws is done with them */
 	int64_t tick_ms;
 	unsigned slot;
 	uint64_t last_number;
 	unsigned char *scratch; /* WS_ROOM + a batch */
 	char name[32];
-	bool flushing, draining;
+	bool draining;
 	loop_fn *drained;
 	void *drained_arg;
 	struct loop_defer *drain_defer;
@@ -84,7 +85,10 @@ bool ws_adopt(struct ws *ws, int fd, const char *key, bool with_protocol,
     const struct ws_hooks *hooks, void *user, struct err *err) REELD_MUST;
 /* The total limit, without taking anything. */
 bool ws_has_room(struct ws *ws, struct err *err) REELD_MUST;
+void session_adopt(struct ws_session *self); /* may kill self */
 void session_gone(struct ws_session *self);
+/* Counts the sessions of a slice that began then; true: enough for now. */
+bool slice_over(int64_t start_ns, unsigned *n);
 
 /* session.c */
 void session_dirty(struct ws_session *self);

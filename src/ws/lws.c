@@ -18,6 +18,9 @@
 #include "reeld/mem.h"
 #include "ws/internal.h"
 
+/* How long a session that was cut may go on writing what it has begun. */
+#define ORPHAN_S 5
+
 _Static_assert(WS_ROOM >= LWS_PRE, "lws writes its header there");
 
 static void
@@ -186,11 +189,12 @@ on_ready(int fd, int events, void *arg)
 {
 	struct ws_session *self = arg;
 
-	if (events & LOOP_READ) {
-		ws_lws_turn(self, LOOP_READ);
-		if (self->dead || self->io == NULL)
-			return;
-	}
+	/* It waits for its turn behind thousands: being told of it again and
+	 * again would cost more than the turn.  session_flush() listens. */
+	if (self->readable)
+		loop_io_set(self->io, 0);
+	else if (events & LOOP_READ)
+		self->readable = true;
 	session_dirty(self);
 }
 
@@ -207,7 +211,6 @@ ws_lws_take(struct ws_session *self, const char *head, size_t len)
 	ws->adopting = NULL;
 	if (wsi == NULL)
 		return false; /* lws has closed the descriptor */
-	session_dirty(self);
 	return true;
 }
 
@@ -219,6 +222,10 @@ ws_lws_turn(struct ws_session *self, int events)
 	struct lws_pollfd pfd = {self->fd, bits, bits};
 
 	lws_service_fd(self->ws->lws, &pfd);
+	/* Its list of timeouts is walked to put one in, which adds up when
+	 * thousands are to answer a close: the wheel has our own. */
+	if (self->close_sent && !self->dead && self->wsi != NULL)
+		lws_set_timeout(self->wsi, NO_PENDING_TIMEOUT, 0);
 }
 
 void
@@ -235,6 +242,8 @@ ws_lws_cut(struct ws_session *self)
 		return;
 	if (self->wsi != NULL) { /* lws is still busy with it: without us */
 		lws_set_opaque_user_data(self->wsi, ws);
+		lws_set_timeout(
+		    self->wsi, PENDING_TIMEOUT_CLOSE_SEND, ORPHAN_S);
 		ws->orphans++;
 	}
 	session_gone(self);

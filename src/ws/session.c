@@ -1,10 +1,11 @@
 /*
  * session.c - one WebSocket: sending, receiving, falling behind, closing.
  *
- * Frames wait in the outbox.  The sessions that have something to do are on
- * the dirty list, which one deferred call works off at the end of the turn:
- * so the events of a turn travel together, and a broadcast to thousands is
- * cut in slices that leave the loop free in between.
+ * Frames wait in the outbox.  The sessions that have something to do, be it
+ * to read, to write or to begin, are on the dirty list, which one deferred
+ * call works off at the end of the turn: so the events of a turn travel
+ * together, and what thousands do at once (they come, they hear a broadcast,
+ * they hang up) is cut in slices that leave the loop free in between.
  */
 #define LOG_MODULE "ws"
 #include <assert.h>
@@ -74,19 +75,35 @@ session_flush(struct ws_session *self)
 		self->hooks->on_behind(self, self->user);
 }
 
+/* Reads while it is on the list: its answers need no second turn. */
+static void
+session_turn(struct ws_session *self)
+{
+	if (self->wsi == NULL)
+		session_adopt(self);
+	if (self->readable && !self->dead) {
+		self->readable = false;
+		ws_lws_turn(self, LOOP_READ);
+	}
+	if (self->dead)
+		return; /* and off the list */
+	TAILQ_REMOVE(&self->ws->dirty, self, dirty);
+	self->is_dirty = false;
+	if (self->io != NULL)
+		session_flush(self);
+}
+
 void
 on_flush(void *arg)
 {
 	struct ws *self = arg;
-	int64_t until_ns = clock_mono_ns() + WS_SLICE_NS;
+	int64_t start_ns = clock_mono_ns();
 	struct ws_session *session;
 	unsigned n = 0;
 
 	while ((session = TAILQ_FIRST(&self->dirty)) != NULL) {
-		TAILQ_REMOVE(&self->dirty, session, dirty);
-		session->is_dirty = false;
-		session_flush(session);
-		if (++n % 32 == 0 && clock_mono_ns() > until_ns)
+		session_turn(session);
+		if (slice_over(start_ns, &n))
 			break;
 	}
 	loop_defer_cancel(&self->flush);

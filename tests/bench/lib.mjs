@@ -3,11 +3,12 @@
 //
 // A benchmark never passes or fails by time.  It fails when what it measured
 // was wrong: another body, a refused request, a lost event.
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -129,6 +130,25 @@ export function no_slow_turn(server, from = 0) {
 	const wrong = turns.find((l) => value(l, 'cpu_ms') >= 50 || value(l, 'waits') > 0);
 	if (wrong) throw new Error(`the loop was held up: ${wrong}`);
 	if (turns.length) console.log(`note: ${turns.length} slow turns while the machine ran something else`);
+}
+
+// A program that answers each command by one line.
+export class Talk {
+	constructor(argv) {
+		this.child = spawn(argv[0], argv.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
+		this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
+	}
+
+	async answer() {
+		const { value, done } = await this.lines.next();
+		if (done) throw new Error(`${this.child.spawnfile} ended`);
+		return value;
+	}
+
+	ask(command) {
+		this.child.stdin.write(`${command}\n`);
+		return this.answer();
+	}
 }
 
 // Nobody listens there a moment later, most likely: for peers that cannot

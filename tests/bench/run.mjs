@@ -4,7 +4,7 @@
 import { reeld } from '../it/env.mjs';
 import { no_slow_turn, table } from './lib.mjs';
 
-const all = ['idle', 'status', 'status-cold', 'thumbnail', 'download', 'submit', 'latency', 'drain', 'two', 'poll', 'ws-fanout'];
+const all = ['idle', 'status', 'status-cold', 'thumbnail', 'download', 'submit', 'latency', 'drain', 'two', 'poll', 'ws-fanout', 'ws-storm'];
 const names = process.argv.length > 2 ? process.argv.slice(2) : all;
 
 let server;

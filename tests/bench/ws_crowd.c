@@ -9,10 +9,15 @@
  * when FRAMES text frames have arrived.  Commands on standard input, one a
  * line, each answered by one line:
  *
- *	join N   opens N more          joined TOTAL
+ *	join N   opens N more, a       joined TOTAL
+ *	         hundred at a time
+ *	storm N  all of them at once   joined TOTAL
  *	arm      forgets what came     armed
  *	         then, when every      done P50 P99 MAX
  *	         socket got one frame
+ *	part     lets the server end   parting
+ *	         it; when all are      parted TOTAL
+ *	         closed
  *
  * P50, P99 and MAX are receipts on CLOCK_MONOTONIC, in nanoseconds.
  */
@@ -31,16 +36,23 @@
 #include "reeld/clock.h"
 #include "reeld/mem.h"
 
-enum { BATCH = 100, ROOM = 4096, OP_TEXT = 1, OP_PING = 9, OP_PONG = 10 };
+enum {
+	BATCH = 100,
+	ROOM = 4096,
+	OP_TEXT = 1,
+	OP_CLOSE = 8,
+	OP_PING = 9,
+	OP_PONG = 10
+};
 
 struct peer {
 	int fd;
 	unsigned frames;
 	unsigned char opcode, head[4];
-	size_t head_len, left; /* of the frame that is being read */
-	unsigned char ping[125];
-	size_t ping_len;
-	bool open;
+	size_t head_len, left;	    /* of the frame that is being read */
+	unsigned char control[125]; /* of a ping or a close */
+	size_t control_len;
+	bool open, closing;
 	struct buf text; /* the reply to the handshake */
 };
 
@@ -49,8 +61,8 @@ static struct {
 	unsigned wanted; /* frames that each newcomer gets */
 	const char *hello;
 	struct peer **peers;
-	size_t n, joined, goal;
-	bool armed;
+	size_t n, joined, parted, goal, batch;
+	bool armed, parting;
 	int64_t *receipts;
 	size_t n_receipts;
 } crowd;
@@ -100,8 +112,12 @@ on_frame(struct peer *peer)
 	if (peer->opcode == OP_TEXT)
 		on_text(peer);
 	else if (peer->opcode == OP_PING)
-		send_frame(peer, OP_PONG, peer->ping, peer->ping_len);
-	peer->ping_len = 0;
+		send_frame(peer, OP_PONG, peer->control, peer->control_len);
+	else if (peer->opcode == OP_CLOSE && crowd.parting) {
+		send_frame(peer, OP_CLOSE, peer->control, peer->control_len);
+		peer->closing = true;
+	}
+	peer->control_len = 0;
 }
 
 /* Frames may be cut anywhere. */
@@ -113,9 +129,10 @@ take(struct peer *peer, const unsigned char *data, size_t len)
 
 		if (peer->left > 0) {
 			size = len < peer->left ? len : peer->left;
-			if (peer->opcode == OP_PING) {
-				memcpy(peer->ping + peer->ping_len, data, size);
-				peer->ping_len += size;
+			if (peer->opcode >= OP_CLOSE) {
+				memcpy(peer->control + peer->control_len, data,
+				    size);
+				peer->control_len += size;
 			}
 			peer->left -= size;
 			data += size;
@@ -133,7 +150,7 @@ take(struct peer *peer, const unsigned char *data, size_t len)
 			continue;
 		peer->opcode = peer->head[0] & 0x0f;
 		if (peer->head[1] > 126 ||
-		    (peer->opcode == OP_PING && peer->head[1] == 126)) {
+		    (peer->opcode >= OP_CLOSE && peer->head[1] == 126)) {
 			errno = EPROTO;
 			die("a frame that no server may send, or a large one");
 		}
@@ -219,7 +236,7 @@ by_time(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Newcomers come a hundred at a time; news is over when all have it. */
+/* Newcomers come in batches; news is over when all have it. */
 static void
 check(void)
 {
@@ -227,13 +244,18 @@ check(void)
 	size_t n = crowd.n_receipts;
 
 	if (crowd.goal > 0 && crowd.joined == crowd.n) {
-		for (size_t i = 0; i < BATCH && crowd.n < crowd.goal; i++)
+		for (size_t i = 0; i < crowd.batch && crowd.n < crowd.goal; i++)
 			join_one();
 		if (crowd.joined == crowd.goal) {
 			crowd.goal = 0;
 			snprintf(text, sizeof text, "joined %zu", crowd.n);
 			answer(text);
 		}
+	}
+	if (crowd.parting && crowd.parted == crowd.n) {
+		crowd.parting = false;
+		snprintf(text, sizeof text, "parted %zu", crowd.n);
+		answer(text);
 	}
 	if (!crowd.armed || n < crowd.n)
 		return;
@@ -249,12 +271,14 @@ check(void)
 static void
 on_command(char *line)
 {
+	bool storm = str_starts(line, "storm ");
 	int64_t more;
 
 	line[strcspn(line, "\n")] = '\0';
-	if (str_starts(line, "join ") &&
-	    str_to_i64(line + 5, 1, 100000, &more)) {
+	if ((storm || str_starts(line, "join ")) &&
+	    str_to_i64(strchr(line, ' ') + 1, 1, 100000, &more)) {
 		crowd.goal = crowd.n + (size_t)more;
+		crowd.batch = storm ? crowd.goal : BATCH;
 		crowd.peers =
 		    xrealloc(crowd.peers, crowd.goal * sizeof *crowd.peers);
 		crowd.receipts = xrealloc(
@@ -265,6 +289,9 @@ on_command(char *line)
 		crowd.n_receipts = 0;
 		crowd.armed = true;
 		answer("armed");
+	} else if (strcmp(line, "part") == 0) {
+		crowd.parting = true;
+		answer("parting");
 	} else {
 		errno = EINVAL;
 		die(line);
@@ -296,10 +323,14 @@ on_peer(struct peer *peer)
 	char data[ROOM];
 	ssize_t n = recv(peer->fd, data, sizeof data, MSG_DONTWAIT);
 
-	if (n > 0)
+	if (n > 0) {
 		on_data(peer, data, (size_t)n);
-	else if (n == 0 || errno != EAGAIN)
+	} else if (n == 0 && peer->closing) {
+		crowd.parted++;
+		close(peer->fd);
+	} else if (n == 0 || errno != EAGAIN) {
 		die("a socket was closed");
+	}
 }
 
 int

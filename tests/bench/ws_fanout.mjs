@@ -3,34 +3,13 @@
 // the trigger to the receipts, the server's own processor time per frame, and
 // memory per idle socket, against npm ws.  Both servers have the same client
 // (ws_crowd.c) and the same processor, the client has another.
-import { spawn } from 'node:child_process';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { alternate, cpu_ms, median, no_slow_turn, pin, report, rss_mib } from './lib.mjs';
+import { Talk, alternate, cpu_ms, median, no_slow_turn, pin, report, rss_mib } from './lib.mjs';
 import { build } from '../it/env.mjs';
 
 const CROWDS = (process.env.BENCH_SOCKETS ?? '5000,9000').split(',').map(Number);
 const EVENTS = 20;
-
-// A program that answers each command by one line.
-class Talk {
-	constructor(argv) {
-		this.child = spawn(argv[0], argv.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
-		this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
-	}
-
-	async answer() {
-		const { value, done } = await this.lines.next();
-		if (done) throw new Error(`${this.child.spawnfile} ended`);
-		return value;
-	}
-
-	ask(command) {
-		this.child.stdin.write(`${command}\n`);
-		return this.answer();
-	}
-}
 
 const event = () => {
 	const data = { id: '', status: 'processing' };

@@ -11,6 +11,7 @@
 //
 // REELD_BUILD names the build directory.  REELD_ATTACH=host:port uses a
 // server that runs elsewhere (in gdb, say) with the database of DATABASE_URL.
+import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -333,6 +334,15 @@ export async function worker(r, { args = ['--demo'], name = 'w', env = {}, use_r
 	started.unshift(self);
 	await p.said(/msg="registered"/);
 	return self;
+}
+
+// The answer is this error, as all of them look.
+export function problem(res, status, code) {
+	assert.equal(res.status, status, JSON.stringify(res.body));
+	assert.equal(res.body.code, code);
+	assert.equal(res.body.status, status);
+	assert.match(res.headers.get('content-type'), /^application\/problem\+json/);
+	assert.ok(res.body.request_id);
 }
 
 // A fake fal.ai (tests/fake/fal.mjs); .env makes a reeld use it.

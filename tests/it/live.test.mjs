@@ -261,6 +261,26 @@ test('event stream: snapshot, event with id, end', async () => {
 	assert.equal((await fetch(`http://${server.url}/events?topics=admin:queue`)).status, 401);
 });
 
+test('600 event streams hear a broadcast, and are missed by nobody when they hang up', async () => {
+	const all = await Promise.all(Array.from({ length: 600 }, async (_, i) => {
+		const socket = net.connect(server.port, '127.0.0.1');
+		const stream = { socket, text: '' };
+		socket.on('data', d => { stream.text += d; });
+		socket.on('error', () => {});
+		await once(socket, 'connect');
+		const name = `0190d3a0-0000-7000-8000-${String(i).padStart(12, '0')}`;
+		socket.write(`GET /events?topics=arena HTTP/1.1\r\nHost: ${server.url}\r\nX-User: ${name}\r\n\r\n`);
+		await until('subscribed', () => stream.text.includes('"subscribed"'), 60000);
+		return stream;
+	}));
+	await publish({ type: 'vote.tally', topics: ['arena'], data: { n: 4 } });
+	await until('event', () => all.every(s => s.text.includes('vote.tally')), 60000);
+	for (const s of all) assert.equal(s.text.match(/vote\.tally/g).length, 1);
+	for (const s of all) s.socket.destroy();
+	await until('streams gone', async () => (await stats()).sse === 0, 60000);
+	await until('connections gone', async () => (await stats()).connections < 50, 60000);
+});
+
 test('long poll: newer, timeout, hang-up', async () => {
 	const id = '0190d3a0-0000-7000-8000-0000000000bb';
 	const at = q => fetch(`http://${server.url}/wait?id=${id}&${q}`);

@@ -76,6 +76,105 @@ TEST(defer_runs_later_once_and_can_be_cancelled)
 	loop_free(fx.loop);
 }
 
+struct chain {
+	struct loop *loop;
+	struct loop_io *io;
+	struct loop_timer timer;
+	int fds[2];
+	bool read, timed;
+	int64_t give_up_ms;
+};
+
+/* Each call asks for the next, until the others have had their turn. */
+static void
+on_link(void *arg)
+{
+	struct chain *self = arg;
+
+	if ((self->read && self->timed) || clock_mono_ms() > self->give_up_ms)
+		loop_stop(self->loop);
+	else
+		loop_defer(self->loop, "link", on_link, self, NULL);
+}
+
+static void
+on_chain_read(int fd, int events, void *arg)
+{
+	struct chain *self = arg;
+
+	self->read = true;
+	loop_io_set(self->io, 0);
+}
+
+static void
+on_chain_timer(void *arg)
+{
+	struct chain *self = arg;
+
+	self->timed = true;
+	/* Comes after the chain has begun, so only a new look finds it. */
+	CHECK_INT(write(self->fds[1], "x", 1), ==, 1);
+}
+
+TEST(a_chain_of_deferred_calls_starves_nobody)
+{
+	struct chain self = {
+	    .loop = loop_new(), .give_up_ms = clock_mono_ms() + 20000};
+
+	CHECK_INT(pipe(self.fds), ==, 0);
+	self.io =
+	    loop_io_new(self.loop, self.fds[0], "pipe", on_chain_read, &self);
+	loop_io_set(self.io, LOOP_READ);
+	timer_init(&self.timer, self.loop, "timer", on_chain_timer, &self);
+	timer_set_ms(&self.timer, 1);
+	loop_defer(self.loop, "link", on_link, &self, NULL);
+	loop_run(self.loop);
+	CHECK(self.timed);
+	CHECK(self.read);
+	timer_fini(&self.timer);
+	loop_io_free(&self.io);
+	close(self.fds[0]);
+	close(self.fds[1]);
+	loop_free(self.loop);
+}
+
+enum { MANY = 100 };
+
+static void
+on_one_of_many(void *arg)
+{
+	struct fixture *fx = arg;
+	int64_t until = clock_mono_ms() + 1;
+
+	while (clock_mono_ms() < until)
+		;
+	if (++fx->count == MANY)
+		loop_stop(fx->loop);
+}
+
+static void
+on_between(void *arg)
+{
+	struct fixture *fx = arg;
+
+	CHECK_INT(fx->count, <, MANY);
+	mark(fx, 't');
+}
+
+TEST(a_timer_comes_between_many_deferred_calls)
+{
+	struct fixture fx = {.loop = loop_new()};
+
+	for (int i = 0; i < MANY; i++)
+		loop_defer(fx.loop, "many", on_one_of_many, &fx, NULL);
+	timer_init(&fx.timer, fx.loop, "between", on_between, &fx);
+	timer_set_ms(&fx.timer, 1);
+	loop_run(fx.loop);
+	CHECK_STR(fx.trace, "t");
+	timer_fini(&fx.timer);
+	loop_free(fx.loop);
+}
+
 static void
 on_readable(int fd, int events, void *arg)
 {
@@ -193,6 +292,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(defer_runs_later_once_and_can_be_cancelled),
+	    cmocka_unit_test(a_chain_of_deferred_calls_starves_nobody),
+	    cmocka_unit_test(a_timer_comes_between_many_deferred_calls),
 	    cmocka_unit_test(
 		descriptors_report_and_may_be_freed_in_their_callback),
 	    cmocka_unit_test(signals_arrive_in_the_loop),

@@ -1,8 +1,11 @@
-/* test_ws.c - the outbox, frames, and the handshake's fine print. */
+/* test_ws.c - the outbox, frames, the handshake's fine print, and crowds. */
 #include "unit.h"
 
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "reeld/clock.h"
 #include "reeld/mem.h"
 #include "ws/internal.h"
 
@@ -108,6 +111,167 @@ TEST(origins_are_compared_whole)
 	CHECK(!handshake_same_host("https://a.example", NULL));
 }
 
+/* Thousands do the same at once; here it takes a millisecond for each. */
+enum { CROWD = 200 };
+
+struct crowd {
+	struct loop *loop;
+	struct ws *ws;
+	struct loop_timer timer;
+	int ends[CROWD]; /* the clients' */
+	int opened, heard, closed, seen;
+	bool busy;
+};
+
+static void
+one_more(struct crowd *crowd, int *count)
+{
+	int64_t until = clock_mono_ms() + 1;
+
+	while (crowd->busy && clock_mono_ms() < until)
+		;
+	if (++*count == CROWD)
+		loop_stop(crowd->loop);
+}
+
+static void
+on_open(struct ws_session *session, void *user)
+{
+	struct crowd *crowd = user;
+
+	one_more(crowd, &crowd->opened);
+}
+
+static void
+on_message(struct ws_session *session, const char *text, size_t len, void *user)
+{
+	struct crowd *crowd = user;
+
+	one_more(crowd, &crowd->heard);
+}
+
+static void
+on_closed(struct ws_session *session, int code, void *user)
+{
+	struct crowd *crowd = user;
+
+	one_more(crowd, &crowd->closed);
+}
+
+static void
+on_between(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	crowd->seen = crowd->opened + crowd->heard + crowd->closed;
+}
+
+/* Until all have done it; how many had when a timer came in between. */
+static int
+served_before_a_timer(struct crowd *crowd)
+{
+	crowd->opened = crowd->heard = crowd->closed = 0;
+	crowd->busy = true;
+	crowd->seen = CROWD;
+	timer_set_ms(&crowd->timer, 1);
+	loop_run(crowd->loop);
+	crowd->busy = false;
+	return crowd->seen;
+}
+
+static void
+all_say_something(struct crowd *crowd)
+{
+	static const char frame[] = "\x81\x82\0\0\0\0{}";
+
+	crowd->heard = 0;
+	for (size_t i = 0; i < CROWD; i++)
+		CHECK_INT(write(crowd->ends[i], frame, sizeof frame - 1), ==,
+		    sizeof frame - 1);
+}
+
+static void
+crowd_open(struct crowd *crowd)
+{
+	static const struct ws_hooks hooks = {.on_open = on_open,
+	    .on_message = on_message,
+	    .on_closed = on_closed};
+	struct err err;
+	int pair[2];
+
+	crowd->loop = loop_new();
+	crowd->ws = ws_new(crowd->loop, NULL);
+	timer_init(&crowd->timer, crowd->loop, "between", on_between, crowd);
+	for (size_t i = 0; i < CROWD; i++) {
+		CHECK_INT(
+		    socketpair(AF_UNIX,
+			SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+		    ==, 0);
+		crowd->ends[i] = pair[0];
+		CHECK(ws_adopt(crowd->ws, pair[1],
+		    "dGhlIHNhbXBsZSBub25jZQ==", false, &hooks, crowd, &err));
+	}
+}
+
+static void
+crowd_leave(struct crowd *crowd)
+{
+	for (size_t i = 0; i < CROWD; i++)
+		close(crowd->ends[i]);
+}
+
+static void
+crowd_free(struct crowd *crowd)
+{
+	timer_fini(&crowd->timer);
+	ws_free(crowd->ws);
+	loop_free(crowd->loop);
+}
+
+TEST(a_crowd_does_not_hold_up_the_loop)
+{
+	struct crowd crowd = {0};
+
+	crowd_open(&crowd);
+	CHECK_INT(served_before_a_timer(&crowd), <, CROWD);
+	CHECK_INT(crowd.opened, ==, CROWD);
+	/* libevent takes few events at a time until it has seen many. */
+	for (int i = 0; i < 4; i++) {
+		all_say_something(&crowd);
+		loop_run(crowd.loop);
+	}
+	all_say_something(&crowd);
+	CHECK_INT(served_before_a_timer(&crowd), <, CROWD);
+	CHECK_INT(crowd.heard, ==, CROWD);
+	crowd_leave(&crowd);
+	CHECK_INT(served_before_a_timer(&crowd), <, CROWD);
+	CHECK_INT(crowd.closed, ==, CROWD);
+	crowd_free(&crowd);
+}
+
+static void
+on_drained(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	loop_stop(crowd->loop);
+}
+
+/* Nobody answers the close: all are cut when the grace is over. */
+TEST(a_drain_cuts_a_crowd_in_slices)
+{
+	struct crowd crowd = {0};
+
+	crowd_open(&crowd);
+	loop_run(crowd.loop);
+	ws_drain(crowd.ws, 1, on_drained, &crowd);
+	CHECK_INT(served_before_a_timer(&crowd), <, CROWD);
+	loop_run(crowd.loop);
+	CHECK_INT(crowd.closed, ==, CROWD);
+	crowd_leave(&crowd);
+	crowd_free(&crowd);
+}
+
 int
 main(void)
 {
@@ -116,6 +280,8 @@ main(void)
 	    cmocka_unit_test(frames_and_bytes_are_bounded),
 	    cmocka_unit_test(events_leave_together_and_messages_alone),
 	    cmocka_unit_test(origins_are_compared_whole),
+	    cmocka_unit_test(a_crowd_does_not_hold_up_the_loop),
+	    cmocka_unit_test(a_drain_cuts_a_crowd_in_slices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
