@@ -10,7 +10,7 @@ tests_unit_test_sim_SOURCES = tests/unit/test_sim.c $(SIM_SOURCES)
 tests_unit_test_sim_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 check_PROGRAMS += tests/sim/simulate
 tests_sim_simulate_SOURCES = tests/sim/main.c $(SIM_SOURCES) src/jobs/step.c \
-	src/jobs/step_name.c
+	src/jobs/step_name.c src/jobs/step_result.c
 tests_sim_simulate_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests
 tests_sim_simulate_CFLAGS = $(AM_CFLAGS) -O2
 tests_sim_simulate_LDADD = libreeld.a $(REELD_LIBS)
