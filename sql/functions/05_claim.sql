@@ -154,12 +154,21 @@ returns boolean language sql immutable as $$
 	select p_crashes >= 2 and p_status in ('running', 'waiting')
 $$;
 
+-- attempt_doubt: the job changes hands. Whoever carried it may have sent its
+-- attempt, or will when he goes on; nobody can take that back (job_requeue).
+create function attempt_doubt(p_job uuid) returns void language sql as $$
+	update attempts set status = 'ambiguous' where id = (select attempt_id
+		from jobs where id = p_job and step = 'submit')
+		and status = 'submitting'
+$$;
+
 -- job_adopt: takes over jobs whose instance is dead (no beat for p_dead),
 -- stopped, or that were released. Pages by id: call with p_after null, then
 -- with the GREATEST job_id of the page, those set apart left out, until no row
 -- comes (rows come in user order, see README, locks). Outcomes per row: adopted
--- (w.step and w.attempt_status say where it stood; `submitting` = it is not
--- known whether the provider has it); poisoned (failed with internal_poison and
+-- (w.step and w.attempt_status say where it stood; what was submitting is
+-- ambiguous now: it is not known whether the provider has it, and the earlier
+-- owner, or one between, may come back to life and send it still); poisoned (failed with internal_poison and
 -- refunded); set_apart (of w only job_id, generation_id, owner: the one that
 -- crashed, and crash_count; of any page); skipped (a kind, or a provider that
 -- is not in p_providers, which this version does not know: left alone, for one
@@ -285,6 +294,7 @@ begin
 				lone_crashes = case when held.owner = any (crowd)
 				then lone_crashes else lone_crashes + n end
 				where id = held.id;
+			perform attempt_doubt(held.id);
 			res.outcome := 'adopted';
 		end if;
 		select w into res.w from job_work w where w.job_id = held.id;
@@ -316,6 +326,7 @@ begin
 		order by o.id limit greatest(least((own + n + 1) / 2 - own, p_limit), 0)
 		for update skip locked loop
 		update jobs set owner = p_owner where id = held.id;
+		perform attempt_doubt(held.id);
 		res := null;
 		res.outcome := 'adopted';
 		select w into res.w from job_work w where w.job_id = held.id;

@@ -32,7 +32,8 @@ $$;
 -- cancelled (the user asked meanwhile: ended and refunded); gone (also when in
 -- review: a person may have seen it; fail it instead; and when p_attempt was
 -- taken back before or the job has another one: this call arrives late, and
--- the attempt under way may have been paid for). An attempts_start whose answer
+-- the attempt under way may have been paid for; and when it is ambiguous: the
+-- job was in other hands, which may have sent it too). An attempts_start whose answer
 -- was lost may still be on its way too: its attempt is written as failed, so
 -- that it finds itself taken back.
 create function job_requeue(p_job uuid, p_owner uuid, p_attempt uuid,
@@ -51,7 +52,7 @@ begin
 		and finished_at is null for update;
 	if not found or j.step <> 'submit' or j.attempt_id <> p_attempt
 		or exists (select from attempts where id = p_attempt
-			and status not in ('created', 'submitting', 'ambiguous')) then
+			and status not in ('created', 'submitting')) then
 		return generation_unchanged('gone', null);
 	end if;
 	select * into g from generations where id = j.generation_id for update;
@@ -68,8 +69,7 @@ begin
 	update attempts set status = 'failed', finished_at = now(),
 		error_class = 'not_sent', error_code = p_code,
 		error_message = left(p_message, 2000) where id = p_attempt
-		and job_id = p_job
-		and status in ('created', 'submitting', 'ambiguous');
+		and job_id = p_job and status in ('created', 'submitting');
 	if not found and p_attempt is not null then
 		insert into attempts (id, generation_id, job_id, user_id, number,
 			route_id, provider, account_id, status, nonce, error_class,

@@ -102,6 +102,15 @@ bool
 utf8_valid(const char *text, size_t len)
 {
 	for (size_t i = 0, n; i < len; i += n) {
+		uint64_t eight;
+
+		/* Most of it is ASCII. */
+		if (len - i >= sizeof eight) {
+			memcpy(&eight, text + i, sizeof eight);
+			n = sizeof eight;
+			if ((eight & 0x8080808080808080u) == 0)
+				continue;
+		}
 		n = sequence((const unsigned char *)text + i, len - i);
 		if (n == 0)
 			return false;

@@ -44,10 +44,15 @@ static const char *
 nearest_key(const char *key)
 {
 	const char *best = NULL;
-	size_t best_distance = 4;
+	size_t best_distance = 4, len = strlen(key);
 
 	for (size_t i = 0; i < conf_n_settings; i++) {
-		size_t d = distance(key, conf_settings[i].key);
+		size_t other = strlen(conf_settings[i].key), d;
+
+		/* So far apart are they at least. */
+		if ((len > other ? len - other : other - len) >= best_distance)
+			continue;
+		d = distance(key, conf_settings[i].key);
 
 		if (d < best_distance) {
 			best_distance = d;

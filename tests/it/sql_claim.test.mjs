@@ -64,6 +64,26 @@ test('claim: priority, time, slots, pause', async () => {
 	assert.deepEqual(await claim(['fal'], [5]), [], 'not before its time');
 });
 
+test('what was in other hands is not requeued, though it came back', async () => {
+	const { k, conn, route, owner } = await fresh();
+	const w = await k.at('submitting', await k.user(100), route, owner);
+	const other = await k.instance();
+	const adopt = async (from, to) => {
+		await conn.query("update instances set beat_at = now() - interval '1 min' where id = $1", [from]);
+		const rows = (await conn.query("select outcome, (w).* from job_adopt($1, '20 s', null, 10)", [to])).rows;
+		assert.deepEqual(rows.map((r) => [r.outcome, r.attempt_status]), [['adopted', 'ambiguous']]);
+		await conn.query('select job_clean($1, $2)', [to, [w.job_id]]);
+	};
+	const busy = () => k.move('job_requeue', w.job_id, owner, w.attempt_id, 0, false, '429', '');
+	await adopt(owner, other); // it stood still; the other sends, and stands still
+	await conn.query('select instance_beat($1)', [owner]);
+	await adopt(other, owner);
+	assert.equal((await busy()).outcome, 'gone', 'the other may have sent it');
+	const [a] = (await conn.query('select status from attempts where id = $1', [w.attempt_id])).rows;
+	assert.equal(a.status, 'ambiguous');
+	assert.equal((await k.submitted(w.attempt_id, owner)).outcome, 'submitted', 'a repeat of it may be recorded');
+});
+
 test('adopt: the dead only, crash counting, poison', async () => {
 	const { k, conn, route, owner } = await fresh();
 	const u = await k.user(100);
@@ -77,7 +97,7 @@ test('adopt: the dead only, crash counting, poison', async () => {
 	await kill(owner);
 	let rows = await adopt(live);
 	assert.deepEqual([rows[0].outcome, rows[0].attempt_status,
-		rows[0].crash_count], ['adopted', 'submitting', 2]);
+		rows[0].crash_count], ['adopted', 'ambiguous', 2]);
 	assert.equal((await k.submitted(w.attempt_id, owner)).outcome, 'gone',
 		'the old owner is fenced off');
 	const dead = live;

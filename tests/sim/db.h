@@ -181,6 +181,7 @@ struct db_faults {
 	bool blame_company; /* a suspect among others is judged like a lone one
 			     */
 	bool take_all;	    /* of those set apart, instead of half */
+	bool no_doubt;	    /* what changes hands is requeued all the same */
 };
 
 struct db {

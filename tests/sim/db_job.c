@@ -113,6 +113,17 @@ fail_poison(struct db *db, int gen)
 	db_row(db, DB_POISONED, gen);
 }
 
+/* sql: attempt_doubt() */
+static void
+doubt(struct db *db, const struct db_gen *g)
+{
+	struct db_attempt *a = &db->attempts[g->attempt];
+
+	if (!db->faults.no_doubt && g->step == S_SUBMIT && g->attempt != 0 &&
+	    a->status == A_SUBMITTING)
+		a->status = A_AMBIGUOUS;
+}
+
 /* Half of those that have the least crashes, beside no other suspects. */
 static void
 take_apart(struct db *db, const struct db_call *call)
@@ -148,6 +159,7 @@ take_apart(struct db *db, const struct db_call *call)
 		if (g->owner != 0 || !job_is_suspect(g) || g->crashes != least)
 			continue;
 		g->owner = call->owner;
+		doubt(db, g);
 		db_row(db, DB_ADOPTED, i);
 		take--;
 	}
@@ -193,6 +205,7 @@ db_adopt(struct db *db, const struct db_call *call)
 				g->lone += performed[g->owner] == 1;
 			}
 			g->owner = call->owner;
+			doubt(db, g);
 			db_row(db, DB_ADOPTED, page[i]);
 		}
 	if (n == 0)
@@ -257,9 +270,8 @@ db_requeue(struct db *db, const struct db_call *call)
 		return DB_GONE;
 	if (!db->faults.late_requeue && call->attempt != 0 &&
 	    ((g->attempt != 0 && g->attempt != call->attempt) ||
-		(a->gen != 0 && a->status != A_SUBMITTING &&
-		    a->status != A_AMBIGUOUS)))
-		return DB_GONE; /* it arrives late */
+		(a->gen != 0 && a->status != A_SUBMITTING)))
+		return DB_GONE; /* it arrives late, or somebody else sent it */
 	if (g->status != G_QUEUED && g->status != G_PROCESSING &&
 	    g->status != G_CANCELLING)
 		return DB_GONE;
@@ -267,7 +279,7 @@ db_requeue(struct db *db, const struct db_call *call)
 	    g->tries + 1 >= SUBMIT_TRIES)
 		return DB_EXHAUSTED;
 	if (call->attempt != 0 && a->gen == call->gen &&
-	    (a->status == A_SUBMITTING || a->status == A_AMBIGUOUS))
+	    a->status == A_SUBMITTING)
 		a->status = A_FAILED;
 	else if (call->attempt != 0 && a->gen == 0 && !db->faults.late_start) {
 		/* It may still be on its way. */

@@ -529,7 +529,7 @@ engine_event(struct sim_world *w, struct sim_event *e)
 	if (!self->up)
 		return;
 	if (sim_fault(w, w->odds.dies)) {
-		if (sim_random(w, 3) != 0) {
+		if (w->fault != FAULT_NO_DOUBT && sim_random(w, 3) != 0) {
 			die(w, e->place, "dies");
 			return;
 		}

@@ -47,6 +47,7 @@ enum sim_fault {
 	FAULT_BLAME_PARKED,
 	FAULT_BLAME_COMPANY,
 	FAULT_TAKE_ALL,
+	FAULT_NO_DOUBT,
 	/* of step() */
 	FAULT_SEND_AGAIN,	  /* a lost answer, class C or D: once more */
 	FAULT_REQUEUE_UNKNOWN,	  /* the same, by way of the queue */

@@ -29,6 +29,7 @@ static const char *const fault_names[SIM_FAULTS] = {
     [FAULT_BLAME_PARKED] = "blame-parked",
     [FAULT_BLAME_COMPANY] = "blame-company",
     [FAULT_TAKE_ALL] = "take-all",
+    [FAULT_NO_DOUBT] = "no-doubt",
     [FAULT_SEND_AGAIN] = "send-again",
     [FAULT_REQUEUE_UNKNOWN] = "requeue-unknown",
     [FAULT_SEND_BEFORE_COMMIT] = "send-before-commit",
@@ -299,6 +300,8 @@ plant(struct sim_world *w)
 	f->blame_parked = w->fault == FAULT_BLAME_PARKED;
 	f->blame_company = w->fault == FAULT_BLAME_COMPANY;
 	f->take_all = w->fault == FAULT_TAKE_ALL;
+	/* The doubt about what changed hands hides most of a missing fence. */
+	f->no_doubt = w->fault == FAULT_NO_DOUBT || w->fault == FAULT_NO_FENCE;
 	if (w->fault == FAULT_TRUST_REFUSAL) {
 		w->odds.refused = 200;
 		w->odds.send_unsaid = 400;
@@ -310,6 +313,15 @@ plant(struct sim_world *w)
 	/* It takes one that was given up and lives. */
 	if (f->no_fence) {
 		w->odds.dies = 40;
+		w->n_places = MAX_PLACES;
+	}
+	/* Two stand still, one behind the other, and it is busy between
+	 * (engine_event() lets nobody die of it). */
+	if (w->fault == FAULT_NO_DOUBT) {
+		w->quiet_ms = 1800 * 1000;
+		w->odds.dies = 50;
+		w->odds.busy = 400;
+		w->odds.send_lost = 400;
 		w->n_places = MAX_PLACES;
 	}
 	/* These need three late statements in a row: worse weather. */

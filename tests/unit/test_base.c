@@ -86,6 +86,18 @@ TEST(utf8_is_checked)
 	for (size_t i = 0; i < nitems(bad); i++)
 		CHECK(!utf8_valid(bad[i], strlen(bad[i])));
 	CHECK(utf8_valid("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x8e\xac", 10));
+	/* wherever it stands among ASCII */
+	for (size_t at = 0; at < 24; at++) {
+		char text[28];
+
+		memset(text, 'a', sizeof text);
+		memcpy(text + at, "\xf0\x9f\x8e\xac", 4);
+		CHECK(utf8_valid(text, sizeof text));
+		CHECK(utf8_valid(text, at));
+		CHECK(!utf8_valid(text, at + 3));
+		text[at + 3] = 'a';
+		CHECK(!utf8_valid(text, sizeof text));
+	}
 	CHECK_INT(
 	    utf8_count("a\xc3\xa9\xe2\x82\xac\xf0\x9f\x8e\xac", 10), ==, 4);
 }

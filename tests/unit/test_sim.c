@@ -84,6 +84,7 @@ static const struct {
     {FAULT_BLAME_PARKED, "B3"},
     {FAULT_BLAME_COMPANY, "B2"},
     {FAULT_TAKE_ALL, "B4"},
+    {FAULT_NO_DOUBT, "two paid submits"},
     {FAULT_SEND_AGAIN, "two paid submits"},
     {FAULT_REQUEUE_UNKNOWN, "two paid submits"},
     {FAULT_SEND_BEFORE_COMMIT, "two paid submits"},
