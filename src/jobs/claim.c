@@ -80,6 +80,9 @@ on_claimed(const struct pg_rows *rows, const struct err *err, void *arg)
 
 		if (job == NULL)
 			continue;
+		/* Only a claim makes a probe, one at a time: what was claimed
+		 * before the circuit opened, and is adopted now, is none. */
+		job->probe = pg_bool(rows, i, "probe");
 		self->stats.claimed++;
 		job_begin(job);
 	}

@@ -140,7 +140,6 @@ job_new(struct engine *engine, const struct pg_rows *rows, int row)
 	take_id(&job->attempt, pg_text(rows, row, "attempt_id"));
 	take_id(&job->nonce, pg_text(rows, row, "nonce"));
 	take_id(&job->account, pg_text(rows, row, "account_id"));
-	job->probe = pg_bool(rows, row, "probe");
 	job->endpoint = xstrdup(pg_text(rows, row, "endpoint"));
 	job->params = doc_take(engine, rows, row, "params");
 	job->refs = pg_json(rows, row, "refs");

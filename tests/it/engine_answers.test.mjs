@@ -154,6 +154,28 @@ test('requests per minute: a burst of a tenth, then one by one', async () => {
 	await w.fal.stop();
 });
 
+test('jobs that are adopted while the circuit is open do not hold it open', async () => {
+	const w = await world();
+	w.user = await w.k.user(200, 20);
+	const account = '00000000-0000-7000-8000-000000000001';
+	const dead = await w.k.instance();
+	const all = [];
+	for (let i = 0; i < 8; i++) all.push(await w.submit({ submit: 'cut-before' }));
+	assert.equal((await w.k.claim(dead, 'fal', 8)).length, 8);
+	await w.conn.query('update jobs set account_id = $1', [account]);
+	await w.conn.query("update provider_accounts set opens = 1, opened_until = now() + interval '1 hour' "
+		+ 'where id = $1', [account]);
+	await w.conn.query("update instances set beat_at = now() - interval '1 hour' where id = $1", [dead]);
+	const d = w.demo();
+	for (const g of all) await until(w, g.id, () => fal.submits[g.prompt] > 0, d);
+	await until(w, all[0].id, () => d.log.match(/orphan_submit|surely not sent|submit refused/g)?.length >= 8, d);
+	// The fifth failure opens it here, those behind it say nothing new.
+	assert.equal(d.log.match(/circuit opened/g)?.length, 1, d.log);
+	const { opens } = await w.k.one('select opens from provider_accounts where id = $1', [account]);
+	assert.ok(opens <= 2, `${opens}`);
+	await d.kill('SIGTERM');
+});
+
 // --- Late and at once -----------------------------------------------------
 
 test('a worker that was lost and then succeeds: kept, not charged', async () => {

@@ -70,7 +70,7 @@ export async function orders(n, at_once, make) {
 }
 
 // Every accepted order has ended, or waits where people see it.
-export const settled = (r, limit_ms = Number(process.env.LIM ?? 180000)) => until(() => `all ended\n${r.logs().slice(-6000)}`, async () => {
+export const settled = (r, limit_ms = 180000) => until(() => `all ended\n${r.logs().slice(-6000)}`, async () => {
 	const [{ n }] = await r.psql("select count(*) as n from generations g where g.status not in "
 		+ "('completed', 'failed', 'cancelled', 'review') and not exists (select from jobs j where "
 		+ "j.generation_id = g.id and j.status = 'uncertain')").catch(() => [{ n: 1 }]);

@@ -74,7 +74,7 @@ test('D6: Redis stands still: nothing waits for it, nothing piles up', async (t)
 });
 
 test('PostgreSQL stands still: 503 at the deadline, then all goes on', async (t) => {
-	const r = await world({ fal, own_pg: true, env: { REELD_DB_TIMEOUT: '1s', REELD_LOG_LEVEL: process.env.DBG ?? 'info' } });
+	const r = await world({ fal, own_pg: true, env: { REELD_DB_TIMEOUT: '1s' } });
 	const ann = await r.user({ credits: 100000 });
 	const all = await orders(3, 3, (i) => order(ann, fal, { polls: i }));
 	for (let round = 0; round < size(2, 20); round++) {
