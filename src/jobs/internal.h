@@ -217,11 +217,6 @@ void job_on_simple(struct job *job, enum step_on on);
 void job_on_why(struct job *job, enum step_on on, const char *why);
 /* The same, but later in this turn: for failures inside a start. */
 void job_later(struct job *job, enum step_on on, const char *why);
-/* The answer of an SQL effect (pg_done_fn); of one that shares a transaction
- * (pg_item_fn): its event is published already. */
-void job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg);
-void job_on_item(
-    const struct pg_rows *rows, int row, const struct err *err, void *arg);
 /* Remembers why; takes the verdict's words. */
 void job_why(struct job *job, const char *class, const char *code,
     const char *user, const char *provider, bool retry);
@@ -236,6 +231,13 @@ const struct catalogue_account *job_account(const struct job *job);
 const struct catalogue_account *
 lane_account(const struct engine *engine, const struct lane *lane);
 void job_dump(const struct job *job);
+
+/* answer.c */
+/* The answer of an SQL effect (pg_done_fn); of one that shares a transaction
+ * (pg_item_fn): its event is published already. */
+void job_on_sql(const struct pg_rows *rows, const struct err *err, void *arg);
+void job_on_item(
+    const struct pg_rows *rows, int row, const struct err *err, void *arg);
 
 /* docs.c */
 /* The document of that column, or NULL; the job's until doc_drop(). */
