@@ -17,6 +17,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0010_scale.sql \
 	sql/migrations/0011_orders.sql \
 	sql/migrations/0012_ends.sql \
+	sql/migrations/0013_rows.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \
 	sql/functions/02_money.sql \

@@ -44,120 +44,130 @@ begin
 	return res;
 end $$;
 
--- An end: failed or cancelled. fee null = nothing is kept.
+-- An end: failed or cancelled. fee null = nothing is kept. user_id is
+-- generations_end()'s.
 create type end_item as (n int, id uuid, status generation_status, class text,
 	code text, message text, provider_message text, retryable boolean,
-	fee bigint);
-create type back_item as (n int, charge uuid, user_id uuid, credits bigint,
-	note text);
-create type entry_item as (n int, id bigint, user_id uuid,
-	balance_after bigint, created_at timestamptz);
+	fee bigint, user_id uuid);
 
 -- Ends generations as failed or cancelled: status, job, refund of all but the
 -- fee, promotion, event; one transaction, so all or nothing. The caller holds
 -- the job rows. n counts from 1; several of one user are taken in its order.
--- promoted is with the last of the user. Plans as in submit_all().
+-- promoted is with the last of the user. Statements as in submit_all().
 create function generations_end(p_items end_item[]) returns table (n int,
 	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint)
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
-#variable_conflict use_column
 declare
-	users uuid[];
-	twice uuid;
-	ended int;
-	backs back_item[];
-	entries entry_item[];
-	news jsonb[]; -- of each user: what was let into the queue
+	items end_item[] := '{}';
+	i end_item;
+	users uuid[] := '{}';
+	-- of each item
+	charges uuid[] := '{}';
+	back bigint[] := '{}'; -- what its user gets back
+	entries bigint[] := '{}'; -- the ledger's entry of that
+	times timestamptz[] := '{}';
+	leaves bigint[] := '{}'; -- the balance after it
+	news jsonb[] := '{}'; -- what its end let into the queue
+	k int := 0;
+	g record;
+	c record;
+	l ledger_entry;
+	e events;
 begin
-	with g as materialized (
-		select x.* from unnest(p_items) i cross join lateral (
-			select y.id, y.user_id, y.status from generations y
-			where y.id = i.id offset 0 for update) x
-	)
-	select array(select distinct user_id from g order by user_id),
-		(select id from g where status in ('completed', 'failed',
-		'cancelled') limit 1) into users, twice;
-	if twice is not null then
-		raise exception 'generation %: ended twice', twice
-			using errcode = 'P0002';
-	end if;
-	perform from accounts where user_id = any (users) order by user_id
+	foreach i in array p_items loop
+		select x.user_id, x.status into g from generations x
+			where x.id = i.id for update;
+		if not found or g.status in ('completed', 'failed', 'cancelled') then
+			raise exception 'generation %: not there, or ended twice', i.id
+				using errcode = 'P0002';
+		end if;
+		i.user_id := g.user_id;
+		items := items || i;
+		if g.user_id <> all (users) then
+			users := users || g.user_id;
+		end if;
+	end loop;
+	users := array(select u from unnest(users) u order by u);
+	perform from accounts a where a.user_id = any (users) order by a.user_id
 		for update;
-	update generations g set status = i.status, version = g.version + 1,
+	update generations x set status = f.status, version = x.version + 1,
 		completed_at = now(), updated_at = now(), deadline_at = null,
-		error_class = i.class, error_code = i.code,
-		error_message = i.message, provider_message = i.provider_message,
-		error_retryable = i.retryable, provider_position = null
-		from unnest(p_items) i where g.id = i.id;
-	get diagnostics ended = row_count;
-	if ended <> cardinality(p_items) then
-		raise exception 'generations: % of % to be ended are there', ended,
-			cardinality(p_items) using errcode = 'P0002';
-	end if;
-	update jobs j set status = case i.status when 'failed' then 'failed'
+		error_class = f.class, error_code = f.code,
+		error_message = f.message, provider_message = f.provider_message,
+		error_retryable = f.retryable, provider_position = null
+		from unnest(items) f where x.id = f.id;
+	update jobs j set status = case f.status when 'failed' then 'failed'
 		else 'cancelled' end::job_status, owner = null, finished_at = now(),
-		last_error = i.code
-		from unnest(p_items) i cross join lateral (select x.id, x.finished_at
-			from jobs x where x.generation_id = i.id and x.kind = 'generate'
+		last_error = f.code
+		from unnest(items) f cross join lateral (select x.id, x.finished_at
+			from jobs x where x.generation_id = f.id and x.kind = 'generate'
 			offset 0) x
 		where x.finished_at is null and j.id = x.id;
-	with changed as (
-		update charges c set fee = f.fee, refunded = c.quote - f.fee,
-			state = case when f.fee > 0 then 'partially_refunded'
-			else 'refunded' end::charge_state, reason = i.code,
-			settled_at = now()
-		from unnest(p_items) i cross join lateral (select least(greatest(
-			coalesce(i.fee, 0), 0), x.quote) as fee from charges x
-			where x.generation_id = i.id offset 0) f
-		where c.generation_id = i.id
-		returning i.n, c.id, c.user_id, c.refunded, i.code
-	)
-	select array_agg((k.n, k.id, k.user_id, k.refunded, k.code)::back_item
-		order by k.n) into backs from changed k where k.refunded > 0;
-	if backs is not null then
-		perform grants_return(b.charge, b.credits) from unnest(backs) b
-			where exists (select from grant_use u
-				where u.charge_id = b.charge offset 0);
-		with made as (
-			insert into ledger_entry (user_id, type, amount, charge_id, note,
-				balance_after)
-			select b.user_id, 'video_refund', b.credits, b.charge,
-				left(b.note, 1000), a.balance + sum(b.credits) over
-				(partition by b.user_id order by b.n)
-			from unnest(backs) b left join lateral (select x.balance
-				from accounts x where x.user_id = b.user_id offset 0)
-				a on true order by b.n
-			returning id, user_id, charge_id, balance_after, created_at
-		)
-		select array_agg((b.n, m.id, m.user_id, m.balance_after,
-			m.created_at)::entry_item) into entries
-			from made m join unnest(backs) b on b.charge = m.charge_id;
-	end if;
-	news := array(select user_promote(u) from unnest(users) u);
-	return query with told as (
-		insert into events (type, user_id, generation_id, version, data,
+	for c in update charges x set fee = least(greatest(coalesce(f.fee, 0), 0),
+			x.quote), refunded = x.quote - least(greatest(coalesce(f.fee, 0),
+			0), x.quote), state = case when f.fee > 0 and x.quote > 0
+			then 'partially_refunded' else 'refunded' end::charge_state,
+			reason = f.code, settled_at = now()
+		from unnest(items) with ordinality f
+		where x.generation_id = f.id
+		returning x.id, x.refunded, f.ordinality as at loop
+		charges[c.at] := c.id;
+		back[c.at] := c.refunded;
+	end loop;
+	for c in select u.charge_id, u.at from unnest(charges) with ordinality
+			f (id, at) cross join lateral (select distinct x.charge_id, f.at
+			from grant_use x where x.charge_id = f.id offset 0) u
+		where back[u.at] > 0 order by u.at loop
+		perform grants_return(c.charge_id, back[c.at]);
+	end loop;
+	for l in insert into ledger_entry (user_id, type, amount, charge_id, note)
+		select f.user_id, 'video_refund', back[f.ordinality],
+			charges[f.ordinality], left(f.code, 1000)
+		from unnest(items) with ordinality f where back[f.ordinality] > 0
+		returning * loop
+		k := k + 1;
+		while charges[k] is distinct from l.charge_id loop
+			k := k + 1; -- that one gets nothing back
+		end loop;
+		entries[k] := l.id;
+		times[k] := l.created_at;
+		leaves[k] := l.balance_after;
+	end loop;
+	-- Who waited for the room; told with the user's last.
+	for k in reverse cardinality(items)..1 loop
+		if items[k].user_id = any (users) then
+			users := array_remove(users, items[k].user_id);
+			news[k] := user_promote(items[k].user_id);
+		end if;
+	end loop;
+	k := 0;
+	for e in insert into events (type, user_id, generation_id, version, data,
 			balance, balance_version)
-		select 'generation.' || i.status, x.user_id, i.id, x.version, x.data,
-			l.balance_after, l.id
-		from unnest(p_items) i cross join lateral (
-				select s.user_id, s.version, generation_data(s) as data
-				from generations s where s.id = i.id offset 0) x
-			left join unnest(entries) l on l.n = i.n order by i.n
-		returning generation_id, user_id, seq, event_json(events) as event
-	)
-	select x.n, x.status::text, x.seq, x.event, balance_json(l.user_id,
-		l.balance_after, l.id, l.created_at), x.news, array[x.seq] || array(
-		select (e->>'seq')::bigint from jsonb_array_elements(x.news) e),
-		l.balance_after
-	from (select i.n, i.status, t.seq, t.event, case when lead(i.n) over
-				(partition by t.user_id order by i.n) is null then
-				news[array_position(users, t.user_id)] end as news
-			from unnest(p_items) i join told t on t.generation_id = i.id) x
-		left join unnest(entries) l on l.n = x.n
-	order by x.n;
+		select 'generation.' || f.status, f.user_id, f.id, x.version,
+			generation_data(x), leaves[f.ordinality], entries[f.ordinality]
+		from unnest(items) with ordinality f cross join lateral (select y.*
+			from generations y where y.id = f.id offset 0) x
+		returning * loop
+		k := k + 1;
+		i := items[k];
+		n := i.n;
+		outcome := i.status;
+		event_seq := e.seq;
+		event := event_json(e);
+		balance_event := balance_json(i.user_id, leaves[k], entries[k],
+			times[k]);
+		promoted := news[k];
+		seqs := array[e.seq];
+		if promoted is not null then
+			seqs := seqs || array(select (x->>'seq')::bigint
+				from jsonb_array_elements(promoted) x);
+		end if;
+		balance := leaves[k];
+		return next;
+	end loop;
 end $$;
 
 -- generations_end of one.
@@ -172,7 +182,7 @@ begin
 		e.seqs, e.balance into res.outcome, res.event_seq, res.event,
 		res.balance_event, res.promoted, res.seqs, res.balance
 		from generations_end(array[(1, p_id, p_status, p_class, p_code,
-		p_message, p_provider_message, p_retryable, p_fee)::end_item]) e;
+		p_message, p_provider_message, p_retryable, p_fee, null)::end_item]) e;
 	select gp into res.g from generation_public gp where gp.id = p_id;
 	return res;
 end $$;

@@ -1,20 +1,25 @@
 -- The paid submit. ENGINE pool, the user is a parameter. One order at a time
 -- (generation_submit) or what arrived in one turn of a server together
--- (generation_submit_many): the work is the same set of statements either
--- way, and most of their cost is per statement, not per row.
+-- (generation_submit_many): the work is the same either way, and much of its
+-- cost is per statement, not per row.
 
 -- An order. n counts from 1 within a call.
---   key, hash      idempotency key and SHA-256 of the body, or both null
+--   key, hash      idempotency key and SHA-256 of the body in hexadecimal, or
+--                  both null
 --   route          the route the API chose; the model follows from it
 --   spec           the request as checked, resolved what will be made
 --   credits, breakdown, plan   the quote, frozen on the charge
 --   deadline_s     null = the model's
 --   parent, relation   both null, or the generation this one comes from
+-- The rest is what submit_all() finds out.
+--   in_line        there is no room for it yet
 create type submit_item as (n int, user_id uuid, id uuid, key text,
-	hash bytea, api_key uuid, route uuid, mode text, spec jsonb,
+	hash text, api_key uuid, route uuid, mode text, spec jsonb,
 	resolved jsonb, credits bigint, breakdown jsonb, plan uuid,
 	start_asset uuid, end_asset uuid, project uuid, title text,
-	deadline_s int, priority int, parent uuid, relation text);
+	deadline_s int, priority int, parent uuid, relation text,
+	provider text, model_id uuid, model text, model_name text,
+	in_line boolean, charge uuid);
 
 create function submit_lock_id(p_user uuid, p_key text) returns bigint
 language plpgsql immutable as $$
@@ -22,198 +27,243 @@ begin
 	return hashtextextended(p_user::text || ' ' || p_key, 7);
 end $$;
 
+create function asset_usable(p_asset uuid, p_user uuid) returns boolean
+language plpgsql stable as $$
+begin
+	return exists (select from assets where id = p_asset
+		and user_id = p_user and state = 'ready' and deleted_at is null);
+end $$;
+
+create function project_usable(p_project uuid, p_user uuid) returns boolean
+language plpgsql stable as $$
+begin
+	return exists (select from projects where id = p_project
+		and user_id = p_user);
+end $$;
+
 -- Charges and creates, each order all or nothing; a refused one leaves nothing
 -- and harms no other. Internal: the caller holds the keys' locks and the
--- accounts. Several orders of one user are taken in the order of n, as if one
--- had come after the other. Returns a row per order, see generation_submit.
--- A plan made while the tables were small is kept when they are large. So the
--- callers forbid scans, and every row of a large table is looked up by its id
--- in a lateral subquery that "offset 0" keeps the planner from turning round:
--- it would rather read a table of a few rows whole, once.
+-- accounts, and gives the orders by user; those of one user are taken as if
+-- one had come after the other. Returns a row per order, see
+-- generation_submit. Two kinds of statement only: those that look up one row
+-- by its id, and those that write rows that are ready. A plan that joins it all
+-- takes longer to start than these together.
 create function submit_all(p_items submit_item[]) returns table (n int,
 	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
 language plpgsql as $$
-#variable_conflict use_column
 declare
-	f record;
+	i submit_item;
+	-- system_config
+	disabled boolean;
+	runs_max int;
+	waits_max int;
+	queue_s int;
+	-- the user of the order, as his orders before it leave him
 	who uuid;
+	user_status text;
 	has bigint;
 	runs int;
-	wait int;
-	expired bigint;		-- the user's ledger entry, if grants ran out
-	last bigint[] := '{}';	-- the same by n
-	queue_s int;
-	said text[] := '{}';	-- outcome by n
-	shown uuid[] := '{}';	-- the generation to answer with, by n
-	had bigint[] := '{}';	-- balance of the refused, by n
-	waits boolean[] := '{}'; -- by n: in line, null = not created
-	charge uuid[] := '{}';	-- by n: the charge's id
-	leaves bigint[] := '{}'; -- by n: the balance after it
+	waits int;
+	limit_of int;
+	first_expiry timestamptz; -- of his grants
+	last bigint;
+	expired ledger_entry; -- of grants that ran out, the last
+	-- the route of the order, and its model
+	route uuid;
+	usable boolean;
+	found_provider text;
+	found_model uuid;
+	slug text;
+	found_name text;
+	found_deadline_s int;
+	-- the order
+	old_id uuid;
+	old_hash bytea;
+	made submit_item[] := '{}';
+	-- of each that is made: the ledger's entry of it, or of grants that ran out
+	-- before it, and the balance after that
+	entries bigint[] := '{}';
+	times timestamptz[] := '{}';
+	leaves bigint[] := '{}';
 	spends boolean := false; -- somebody has grants
+	k int := 0;
+	l ledger_entry;
+	e events;
 begin
-	for f in select i.n, i.user_id, i.id, i.hash, i.credits, old.id as old_id,
-		old.body_hash, r.usable,
-		i.start_asset is not null and not exists (select from assets s
-			where s.id = i.start_asset and s.user_id = i.user_id
-			and s.state = 'ready' and s.deleted_at is null)
-		or i.end_asset is not null and not exists (select from assets s
-			where s.id = i.end_asset and s.user_id = i.user_id
-			and s.state = 'ready' and s.deleted_at is null) as asset_gone,
-		i.project is not null and not exists (select from projects p
-			where p.id = i.project and p.user_id = i.user_id)
-			as project_gone,
-		a.user_id as account, a.balance, a.active, a.waiting, u.status,
-		coalesce(u.concurrent_limit, conf.running) as running,
-		conf.disabled, conf.waiting as waiting_max, conf.queue_s,
-		(select min(gr.expires_at) from grants gr where gr.user_id =
-			i.user_id and gr.remaining > 0) as first_expiry
-		from (select coalesce(bool_or(key = 'video_generation_enabled'
-				and value = 'false'), false) as disabled,
-			coalesce(max((value #>> '{}')::numeric) filter (where key =
-				'video_concurrent_limit'), 3)::int as running,
-			coalesce(max((value #>> '{}')::numeric) filter (where key =
-				'video_waiting_limit'), 10000)::int as waiting,
-			coalesce(max((value #>> '{}')::numeric) filter (where key =
-				'video_queue_deadline_s'), 21600)::int as queue_s
-			from system_config where key in ('video_generation_enabled',
-				'video_concurrent_limit', 'video_waiting_limit',
-				'video_queue_deadline_s') and (jsonb_typeof(value) = 'number'
-				or key = 'video_generation_enabled')) conf
-		cross join unnest(p_items) i
-		left join lateral (select o.id, o.body_hash from generations o
-			where o.user_id = i.user_id and o.idem_key = i.key offset 0)
-			old on true
-		left join lateral (select mr.is_active and m.is_active
-				and m.deleted_at is null and (m.sunset_at is null
-				or m.sunset_at > now()) as usable
-			from model_routes mr join models m on m.id = mr.model_id
-			where mr.id = i.route offset 0) r on true
-		left join accounts a on a.user_id = i.user_id
-		left join users u on u.id = i.user_id and u.deleted_at is null
-		order by i.user_id, i.n loop
-		if f.user_id is distinct from who then
-			who := f.user_id;
-			has := f.balance;
-			runs := f.active;
-			wait := f.waiting;
-			queue_s := f.queue_s;
-			expired := null;
-			if f.first_expiry <= now() then
-				expired := grants_expire_user(who);
-				select balance into has from accounts where user_id = who;
-			end if;
+	select coalesce(bool_or(key = 'video_generation_enabled'
+			and value = 'false'), false),
+		coalesce(max((value #>> '{}')::numeric) filter (where key =
+			'video_concurrent_limit'), 3)::int,
+		coalesce(max((value #>> '{}')::numeric) filter (where key =
+			'video_waiting_limit'), 10000)::int,
+		coalesce(max((value #>> '{}')::numeric) filter (where key =
+			'video_queue_deadline_s'), 21600)::int
+		into disabled, runs_max, waits_max, queue_s
+		from system_config where key in ('video_generation_enabled',
+			'video_concurrent_limit', 'video_waiting_limit',
+			'video_queue_deadline_s') and (jsonb_typeof(value) = 'number'
+			or key = 'video_generation_enabled');
+	foreach i in array p_items loop
+		old_id := null;
+		if i.key is not null then
+			select o.id, o.body_hash into old_id, old_hash from generations o
+				where o.user_id = i.user_id and o.idem_key = i.key;
 		end if;
-		said[f.n] := case
-			when f.old_id is not null then case when f.body_hash = f.hash
-				then 'replayed' else 'mismatch' end
-			when f.disabled then 'disabled'
-			when f.usable is not true then 'model_gone'
-			when f.asset_gone then 'asset_gone'
-			when f.project_gone then 'project_gone'
-			when f.account is null then 'not_found'
-			when f.status is distinct from 'active' then 'suspended'
-			when (wait > 0 or runs >= f.running) and wait >= f.waiting_max
-				then 'limit'
-			when has < f.credits then 'insufficient'
-			else 'created' end;
-		if said[f.n] = 'created' then
-			shown[f.n] := f.id;
-			waits[f.n] := wait > 0 or runs >= f.running;
-			charge[f.n] := uuid7();
-			last[f.n] := expired;
-			spends := spends or f.first_expiry is not null;
-			has := has - f.credits;
-			leaves[f.n] := has;
-			if waits[f.n] then
-				wait := wait + 1;
-			else
-				runs := runs + 1;
+		if i.route is distinct from route then
+			route := i.route;
+			select mr.is_active and x.is_active and x.deleted_at is null
+				and (x.sunset_at is null or x.sunset_at > now()),
+				mr.provider, x.id, x.slug, x.name, x.deadline_s
+				into usable, found_provider, found_model, slug, found_name,
+				found_deadline_s
+				from model_routes mr join models x on x.id = mr.model_id
+				where mr.id = route;
+		end if;
+		if i.user_id is distinct from who then
+			who := i.user_id;
+			select a.balance, a.active, a.waiting into has, runs, waits
+				from accounts a where a.user_id = who;
+			select u.status, coalesce(u.concurrent_limit, runs_max)
+				into user_status, limit_of
+				from users u where u.id = who and u.deleted_at is null;
+			expired := null;
+			select min(gr.expires_at) into first_expiry from grants gr
+				where gr.user_id = who and gr.remaining > 0;
+			if first_expiry <= now() then
+				last := grants_expire_user(who);
+				select x.* into expired from ledger_entry x
+					where x.id = last;
+				has := coalesce(expired.balance_after, has);
 			end if;
-		elsif said[f.n] = 'replayed' then
-			shown[f.n] := f.old_id;
-		elsif said[f.n] = 'insufficient' then
-			had[f.n] := has;
+			spends := spends or first_expiry is not null;
+		end if;
+		if old_id is not null then
+			outcome := case when old_hash = decode(i.hash, 'hex')
+				then 'replayed' else 'mismatch' end;
+		elsif disabled then
+			outcome := 'disabled';
+		elsif usable is not true then
+			outcome := 'model_gone';
+		elsif i.start_asset is not null and not asset_usable(i.start_asset,
+				who) or i.end_asset is not null
+				and not asset_usable(i.end_asset, who) then
+			outcome := 'asset_gone';
+		elsif i.project is not null and not project_usable(i.project,
+				who) then
+			outcome := 'project_gone';
+		elsif has is null then
+			outcome := 'not_found';
+		elsif user_status is distinct from 'active' then
+			outcome := 'suspended';
+		elsif (waits > 0 or runs >= limit_of) and waits >= waits_max then
+			outcome := 'limit';
+		elsif has < i.credits then
+			outcome := 'insufficient';
+		else
+			outcome := 'created';
+		end if;
+		if outcome <> 'created' then
+			n := i.n;
+			balance := case outcome when 'insufficient' then has end;
+			g := null;
+			if outcome = 'replayed' then
+				select x.* into g from generation_public x
+					where x.id = old_id;
+			end if;
+			return next;
+			continue;
+		end if;
+		i.provider := found_provider;
+		i.model_id := found_model;
+		i.model := slug;
+		i.model_name := found_name;
+		i.deadline_s := coalesce(i.deadline_s, found_deadline_s);
+		i.in_line := waits > 0 or runs >= limit_of;
+		i.charge := uuid7();
+		made := made || i;
+		entries := entries || expired.id;
+		times := times || expired.created_at;
+		leaves := leaves || expired.balance_after;
+		has := has - i.credits;
+		if i.in_line then
+			waits := waits + 1;
+		else
+			runs := runs + 1;
 		end if;
 	end loop;
-
-	if 'created' = any (said) then
-		with ordered as (
-			insert into generations (id, user_id, api_key_id, project_id,
-				parent_id, relation, mode, model_id, model, model_name,
-				route_id, provider, prompt, negative_prompt, spec, resolved,
-				start_asset_id, end_asset_id, status, credits, idem_key,
-				body_hash, title, deadline_s, deadline_at)
-			select i.id, i.user_id, i.api_key, i.project, i.parent,
-				i.relation, i.mode, m.id, m.slug, m.name, r.id, r.provider,
-				coalesce(i.spec->>'prompt', ''), i.spec->>'negative_prompt',
-				i.spec, i.resolved, i.start_asset, i.end_asset,
-				case when waits[i.n] then 'pending' else 'queued'
-				end::generation_status, i.credits, i.key, i.hash, i.title,
-				coalesce(i.deadline_s, m.deadline_s), case when not waits[i.n]
-				then now() + make_interval(secs => queue_s) end
-			from unnest(p_items) i join model_routes r on r.id = i.route
-				join models m on m.id = r.model_id
-			where waits[i.n] is not null
-		)
-		insert into charges (id, generation_id, user_id, quote, breakdown,
-			price_plan_id, plan_version)
-		select charge[i.n], i.id, i.user_id, i.credits, i.breakdown,
-			i.plan, (select p.version from price_plans p
-			where p.id = i.plan)
-		from unnest(p_items) i where waits[i.n] is not null;
-		if spends then
-			perform grants_spend(charge[i.n], i.user_id, i.credits)
-				from unnest(p_items) i
-				where waits[i.n] is not null and i.credits > 0;
-		end if;
+	if cardinality(made) = 0 then
+		return;
 	end if;
 
-	return query with paid as (
-		insert into ledger_entry (user_id, type, amount, charge_id,
-			balance_after)
-		select i.user_id, 'video_generation', -i.credits, charge[i.n],
-			leaves[i.n]
-		from unnest(p_items) i
-		where waits[i.n] is not null and i.credits > 0 order by i.n
-		returning id, charge_id, balance_after, created_at
-	), line as (
-		insert into jobs (generation_id, user_id, provider, status, priority)
-		select i.id, i.user_id, r.provider, case when waits[i.n] then
-			'scheduled' else 'queued' end::job_status,
-			coalesce(i.priority, 100)
-		from unnest(p_items) i join model_routes r on r.id = i.route
-		where waits[i.n] is not null order by i.n
-	), told as (
-		insert into events (type, user_id, generation_id, version, data,
+	insert into generations (id, user_id, api_key_id, project_id, parent_id,
+		relation, mode, model_id, model, model_name, route_id, provider,
+		prompt, negative_prompt, spec, resolved, start_asset_id,
+		end_asset_id, status, credits, idem_key, body_hash, title,
+		deadline_s, deadline_at)
+	select x.id, x.user_id, x.api_key,
+		x.project, x.parent, x.relation,
+		x.mode, x.model_id, x.model, x.model_name, x.route,
+		x.provider, coalesce(x.spec->>'prompt', ''),
+		x.spec->>'negative_prompt', x.spec, x.resolved,
+		x.start_asset, x.end_asset, case when x.in_line
+		then 'pending' else 'queued' end::generation_status,
+		x.credits, x.key, decode(x.hash, 'hex'),
+		x.title, x.deadline_s,
+		case when not x.in_line then now() + make_interval(secs => queue_s)
+		end
+	from unnest(made) x;
+	insert into charges (id, generation_id, user_id, quote, breakdown,
+		price_plan_id, plan_version)
+	select x.charge, x.id, x.user_id, x.credits,
+		x.breakdown, x.plan, (select p.version
+		from price_plans p where p.id = x.plan)
+	from unnest(made) x;
+	if spends then
+		perform grants_spend(x.charge, x.user_id, x.credits)
+			from unnest(made) x where x.credits > 0;
+	end if;
+	for l in insert into ledger_entry (user_id, type, amount, charge_id)
+		select x.user_id, 'video_generation', -x.credits,
+			x.charge from unnest(made) x where x.credits > 0
+		returning * loop
+		k := k + 1;
+		while made[k].charge <> l.charge_id loop
+			k := k + 1; -- that one was free
+		end loop;
+		entries[k] := l.id;
+		times[k] := l.created_at;
+		leaves[k] := l.balance_after;
+	end loop;
+	insert into jobs (generation_id, user_id, provider, status, priority)
+	select x.id, x.user_id, x.provider, case when x.in_line
+		then 'scheduled' else 'queued' end::job_status,
+		coalesce(x.priority, 100)
+	from unnest(made) x;
+	k := 0;
+	for e in insert into events (type, user_id, generation_id, version, data,
 			balance, balance_version)
-		select 'generation.created', i.user_id, i.id, x.version, x.data,
-			l.balance_after, l.id
-		from unnest(p_items) i cross join lateral (
-				select s.version, generation_data(s) as data
-				from generations s where s.id = i.id offset 0) x
-			left join paid l on l.charge_id = charge[i.n]
-		where waits[i.n] is not null order by i.n
-		returning generation_id, seq, event_json(events) as event
-	)
-	select i.n, said[i.n], e.seq, e.event, balance_json(i.user_id,
-		l.balance_after, l.id, l.created_at), null::jsonb,
-		case when e.seq is not null then array[e.seq] end,
-		coalesce(l.balance_after, had[i.n]), gp.x
-	from unnest(p_items) i
-		left join lateral (select x from generation_public x
-			where x.id = shown[i.n] offset 0) gp on true
-		left join told e on waits[i.n] is not null
-			and e.generation_id = i.id
-		left join lateral (
-			select p.id, p.balance_after, p.created_at
-			from paid p where p.charge_id = charge[i.n]
-			union all
-			-- Nothing was due, but grants ran out.
-			select s.id, s.balance_after, s.created_at
-			from ledger_entry s where s.id = case
-				when i.credits = 0 then last[i.n] end) l on true
-	order by i.n;
+		select 'generation.created', x.user_id, x.id,
+			s.version, generation_data(s), case when x.credits > 0
+			then leaves[x.ordinality] end, case when x.credits > 0
+			then entries[x.ordinality] end
+		from unnest(made) with ordinality x cross join lateral (select y.* from generations y
+			where y.id = x.id offset 0) s
+		returning * loop
+		k := k + 1;
+		i := made[k];
+		n := i.n;
+		outcome := 'created';
+		event_seq := e.seq;
+		event := event_json(e);
+		balance_event := balance_json(e.user_id, leaves[k], entries[k],
+			times[k]);
+		seqs := array[e.seq];
+		balance := leaves[k];
+		select x.* into g from generation_public x
+			where x.id = e.generation_id;
+		return next;
+	end loop;
 end $$;
 
 -- The locks of one order: its key's, then the account. First without waiting:
@@ -255,9 +305,7 @@ create function generation_submit(p_user uuid, p_id uuid, p_key text,
 	p_resolved jsonb, p_credits bigint, p_breakdown jsonb, p_plan uuid,
 	p_start uuid, p_end uuid, p_project uuid, p_title text, p_deadline_s int,
 	p_priority int, p_parent uuid, p_relation text) returns move_result
-language plpgsql set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_hashjoin = off
-set enable_mergejoin = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
 	s record;
 	res move_result;
@@ -267,9 +315,10 @@ begin
 		return generation_unchanged(refused, null);
 	end if;
 	select * into strict s from submit_all(array[(1, p_user, p_id, p_key,
-		p_hash, p_api_key, p_route, p_mode, p_spec, p_resolved, p_credits,
+		encode(p_hash, 'hex'), p_api_key, p_route, p_mode, p_spec, p_resolved, p_credits,
 		p_breakdown, p_plan, p_start, p_end, p_project, p_title,
-		p_deadline_s, p_priority, p_parent, p_relation)::submit_item]);
+		p_deadline_s, p_priority, p_parent, p_relation, null, null, null,
+		null, null, null)::submit_item]);
 	res.outcome := s.outcome;
 	res.event_seq := s.event_seq;
 	res.event := s.event;
@@ -281,51 +330,48 @@ begin
 end $$;
 
 -- generation_submit_many: several orders in one transaction; p_items is an
--- array of objects with the members of submit_item (hash in hexadecimal).
--- An array of one is generation_submit. With more nobody waits for a lock, so
--- that one user's trouble is not another's: there is no row for an order
--- whose key or account is locked by somebody, or whose key stands twice in
--- the array. Send it again, alone.
+-- array of submit_item objects. An array of one is generation_submit. With
+-- more nobody waits for a lock, so that one user's trouble is not another's:
+-- there is no row for an order whose key or account is locked by somebody, or
+-- whose key stands twice in the array. Send it again, alone.
 create function generation_submit_many(p_items jsonb) returns table (n int,
 	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
-language plpgsql set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_hashjoin = off
-set enable_mergejoin = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
-	items submit_item[];
-	free uuid[];
-	alone boolean := jsonb_array_length(p_items) = 1;
+	items submit_item[] := array(select x from jsonb_populate_recordset(
+		null::submit_item, p_items) x);
+	i submit_item;
 	refused text;
+	keys text[] := '{}';
+	key_of text;
+	free submit_item[] := '{}';
+	users uuid[] := '{}';
 begin
-	-- Keys before accounts, as in submit_wait.
-	select array_agg(row(x.n, x.user_id, x.id, x.key, decode(x.hash, 'hex'),
-		x.api_key, x.route, x.mode, x.spec, x.resolved, x.credits,
-		x.breakdown, x.plan, x.start_asset, x.end_asset, x.project, x.title,
-		x.deadline_s, x.priority, x.parent, x.relation)::submit_item),
-		array_agg(x.user_id) into items, free
-		from (select *, row_number() over (partition by y.user_id, y.key
-				order by y.n) as nth
-			from jsonb_to_recordset(p_items) as y(n int, user_id uuid,
-				id uuid, key text, hash text, api_key uuid, route uuid,
-				mode text, spec jsonb, resolved jsonb, credits bigint,
-				breakdown jsonb, plan uuid, start_asset uuid, end_asset uuid,
-				project uuid, title text, deadline_s int, priority int,
-				parent uuid, relation text)) x
-		where alone or x.key is null or x.nth = 1
-		and pg_try_advisory_xact_lock(submit_lock_id(x.user_id, x.key));
-	if alone then
+	if cardinality(items) = 1 then
 		refused := submit_wait(items[1].user_id, items[1].key);
 		if refused is not null then
-			return query select items[1].n, refused, null::bigint,
-				null::jsonb, null::jsonb, null::jsonb, null::bigint[],
-				null::bigint, null::generation_public;
+			n := items[1].n;
+			outcome := refused;
+			return next;
 			return;
 		end if;
-	else
-		free := array(select a.user_id from accounts a
-			where a.user_id = any (free) for update skip locked);
+		return query select * from submit_all(items);
+		return;
 	end if;
-	return query select * from submit_all(array(select i from unnest(items) i
-		where i.user_id = any (free)));
+	-- Keys before accounts, as in submit_wait.
+	foreach i in array items loop
+		if i.key is not null then
+			key_of := i.user_id || ' ' || i.key;
+			continue when key_of = any (keys) or not
+				pg_try_advisory_xact_lock(submit_lock_id(i.user_id, i.key));
+			keys := keys || key_of;
+		end if;
+		free := free || i;
+		users := users || i.user_id;
+	end loop;
+	users := array(select a.user_id from accounts a
+		where a.user_id = any (users) for update skip locked);
+	return query select * from submit_all(array(select x from unnest(free) x
+		where x.user_id = any (users) order by x.user_id, x.n));
 end $$;

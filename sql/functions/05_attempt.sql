@@ -1,15 +1,16 @@
 -- Attempts: one real submission to a provider each. ENGINE pool only; the fence
 -- is that of 05_job.sql.
 
--- An attempt to be opened. request is already redacted.
+-- An attempt to be opened. request is already redacted. The rest is what
+-- attempts_start() finds out.
 create type start_item as (n int, job uuid, attempt uuid, nonce uuid,
 	token_hash text, account uuid, request jsonb, cost_micro_usd bigint,
-	generation uuid);
+	generation uuid, user_id uuid, route uuid, provider text, number int);
 
 -- attempts_start: BEFORE a byte leaves for the provider. Writes each attempt as
 -- `submitting` with its nonce; the generation becomes processing and its
--- provider deadline starts. p_items is an array of start_item objects, all but
--- generation (token_hash in hexadecimal). With more than one nobody waits for
+-- provider deadline starts. p_items is an array of start_item objects
+-- (token_hash in hexadecimal). With more than one nobody waits for
 -- a job: there is no row for one that is locked by somebody or gone; send it
 -- again, alone. Outcomes: started; gone (lost, cancelled meanwhile, or taken
 -- back by a job_requeue that overtook it).
@@ -38,12 +39,15 @@ begin
 	perform from generations where id = any (array(select generation_id
 		from jobs where id = any (ids))) order by id for update;
 	items := array(select (i.n, i.job, i.attempt, i.nonce, i.token_hash,
-			i.account, i.request, i.cost_micro_usd, g.id)::start_item
-		from unnest(items) i cross join lateral (select x.generation_id
-				from jobs x where x.id = i.job offset 0) j
-			cross join lateral (select x.id from generations x
-				where x.id = j.generation_id and x.status = 'queued'
-				offset 0) g
+			coalesce(i.account, j.account_id), i.request, i.cost_micro_usd,
+			g.id, g.user_id, g.route_id, g.provider, 1 + coalesce((select
+			max(a.number) from attempts a where a.generation_id = g.id),
+			0))::start_item
+		from unnest(items) i cross join lateral (select x.generation_id,
+				x.account_id from jobs x where x.id = i.job offset 0) j
+			cross join lateral (select x.id, x.user_id, x.route_id,
+				x.provider from generations x where x.id = j.generation_id
+				and x.status = 'queued' offset 0) g
 		where i.job = any (ids) and not exists (select from attempts a
 			where a.id = i.attempt offset 0) order by i.n);
 	if cardinality(items) = 0 then
@@ -54,15 +58,10 @@ begin
 	insert into attempts (id, generation_id, job_id, user_id, number, route_id,
 		provider, account_id, status, nonce, token_hash, request,
 		cost_quoted_micro_usd)
-	select i.attempt, i.generation, i.job, g.user_id, 1 + coalesce((select
-		max(a.number) from attempts a where a.generation_id = i.generation),
-		0), g.route_id, g.provider, coalesce(i.account, j.account_id),
-		'submitting', i.nonce, decode(i.token_hash, 'hex'), i.request,
-		i.cost_micro_usd
-	from unnest(items) i cross join lateral (select x.account_id from jobs x
-			where x.id = i.job offset 0) j
-		cross join lateral (select x.user_id, x.route_id, x.provider
-			from generations x where x.id = i.generation offset 0) g;
+	select i.attempt, i.generation, i.job, i.user_id, i.number, i.route,
+		i.provider, i.account, 'submitting', i.nonce,
+		decode(i.token_hash, 'hex'), i.request, i.cost_micro_usd
+	from unnest(items) i;
 	update jobs j set attempt_id = i.attempt from unnest(items) i
 		where j.id = i.job;
 	update generations g set status = 'processing', stage = 'submit',

@@ -190,7 +190,11 @@ test('the schema refuses what would break the books', async () => {
 		+ "balance_after) values ($1, 'bonus', 3, $2), ($1, 'bonus', 4, $3)", [u, first, second]);
 	await pair('P0021', Number(balance) + 4, Number(balance) + 8);
 	await pair('P0021', Number(balance) + 3, Number(balance) + 4);
-	await pair('P0021', null, null);
+	// Or do not say it.
+	await conn.query('begin');
+	assert.deepEqual((await conn.query("insert into ledger_entry (user_id, type, amount) values ($1, 'bonus', 3), "
+		+ "($1, 'bonus', 4) returning balance_after - $2 as more", [u, balance])).rows.map((r) => Number(r.more)), [3, 7]);
+	await conn.query('rollback');
 	assert.equal((await k.one('select balance from accounts where user_id = $1', [u])).balance, balance);
 	await refuses('P0015', 'insert into ledger_entry (user_id, type, amount, balance_after) '
 		+ "values ($1, 'bonus', 3, 3)", [randomUUID()]);
