@@ -44,11 +44,10 @@ begin
 	return res;
 end $$;
 
--- An end: failed or cancelled. fee null = nothing is kept. user_id is
--- generations_end()'s.
+-- An end: failed or cancelled. fee null = nothing is kept.
 create type end_item as (n int, id uuid, status generation_status, class text,
 	code text, message text, provider_message text, retryable boolean,
-	fee bigint, user_id uuid);
+	fee bigint);
 
 -- Ends generations as failed or cancelled: status, job, refund of all but the
 -- fee, promotion, event; one transaction, so all or nothing. The caller holds
@@ -61,36 +60,30 @@ language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
-	items end_item[] := '{}';
-	i end_item;
-	users uuid[] := '{}';
+	k int := 0;
+	users uuid[];
 	-- of each item
+	owners uuid[];
 	charges uuid[] := '{}';
 	back bigint[] := '{}'; -- what its user gets back
 	entries bigint[] := '{}'; -- the ledger's entry of that
 	times timestamptz[] := '{}';
 	leaves bigint[] := '{}'; -- the balance after it
 	news jsonb[] := '{}'; -- what its end let into the queue
-	k int := 0;
-	g record;
 	c record;
 	l ledger_entry;
 	e events;
 begin
-	foreach i in array p_items loop
-		select x.user_id, x.status into g from generations x
-			where x.id = i.id for update;
-		if not found or g.status in ('completed', 'failed', 'cancelled') then
-			raise exception 'generation %: not there, or ended twice', i.id
-				using errcode = 'P0002';
-		end if;
-		i.user_id := g.user_id;
-		items := items || i;
-		if g.user_id <> all (users) then
-			users := users || g.user_id;
-		end if;
-	end loop;
-	users := array(select u from unnest(users) u order by u);
+	owners := array(select x.user_id from unnest(p_items) with ordinality f
+		cross join lateral (select y.user_id from generations y
+			where y.id = f.id and y.status not in ('completed', 'failed',
+			'cancelled') offset 0 for update) x order by f.ordinality);
+	if cardinality(owners) <> cardinality(p_items) then
+		raise exception 'generations: % of % to be ended are there, and open',
+			cardinality(owners), cardinality(p_items)
+			using errcode = 'P0002';
+	end if;
+	users := array(select distinct u from unnest(owners) u order by u);
 	perform from accounts a where a.user_id = any (users) order by a.user_id
 		for update;
 	update generations x set status = f.status, version = x.version + 1,
@@ -98,11 +91,11 @@ begin
 		error_class = f.class, error_code = f.code,
 		error_message = f.message, provider_message = f.provider_message,
 		error_retryable = f.retryable, provider_position = null
-		from unnest(items) f where x.id = f.id;
+		from unnest(p_items) f where x.id = f.id;
 	update jobs j set status = case f.status when 'failed' then 'failed'
 		else 'cancelled' end::job_status, owner = null, finished_at = now(),
 		last_error = f.code
-		from unnest(items) f cross join lateral (select x.id, x.finished_at
+		from unnest(p_items) f cross join lateral (select x.id, x.finished_at
 			from jobs x where x.generation_id = f.id and x.kind = 'generate'
 			offset 0) x
 		where x.finished_at is null and j.id = x.id;
@@ -111,7 +104,7 @@ begin
 			0), x.quote), state = case when f.fee > 0 and x.quote > 0
 			then 'partially_refunded' else 'refunded' end::charge_state,
 			reason = f.code, settled_at = now()
-		from unnest(items) with ordinality f
+		from unnest(p_items) with ordinality f
 		where x.generation_id = f.id
 		returning x.id, x.refunded, f.ordinality as at loop
 		charges[c.at] := c.id;
@@ -124,9 +117,9 @@ begin
 		perform grants_return(c.charge_id, back[c.at]);
 	end loop;
 	for l in insert into ledger_entry (user_id, type, amount, charge_id, note)
-		select f.user_id, 'video_refund', back[f.ordinality],
+		select owners[f.ordinality], 'video_refund', back[f.ordinality],
 			charges[f.ordinality], left(f.code, 1000)
-		from unnest(items) with ordinality f where back[f.ordinality] > 0
+		from unnest(p_items) with ordinality f where back[f.ordinality] > 0
 		returning * loop
 		k := k + 1;
 		while charges[k] is distinct from l.charge_id loop
@@ -137,27 +130,26 @@ begin
 		leaves[k] := l.balance_after;
 	end loop;
 	-- Who waited for the room; told with the user's last.
-	for k in reverse cardinality(items)..1 loop
-		if items[k].user_id = any (users) then
-			users := array_remove(users, items[k].user_id);
-			news[k] := user_promote(items[k].user_id);
+	for k in reverse cardinality(p_items)..1 loop
+		if owners[k] = any (users) then
+			users := array_remove(users, owners[k]);
+			news[k] := user_promote(owners[k]);
 		end if;
 	end loop;
 	k := 0;
 	for e in insert into events (type, user_id, generation_id, version, data,
 			balance, balance_version)
-		select 'generation.' || f.status, f.user_id, f.id, x.version,
+		select 'generation.' || f.status, x.user_id, f.id, x.version,
 			generation_data(x), leaves[f.ordinality], entries[f.ordinality]
-		from unnest(items) with ordinality f cross join lateral (select y.*
+		from unnest(p_items) with ordinality f cross join lateral (select y.*
 			from generations y where y.id = f.id offset 0) x
 		returning * loop
 		k := k + 1;
-		i := items[k];
-		n := i.n;
-		outcome := i.status;
+		n := p_items[k].n;
+		outcome := p_items[k].status;
 		event_seq := e.seq;
 		event := event_json(e);
-		balance_event := balance_json(i.user_id, leaves[k], entries[k],
+		balance_event := balance_json(e.user_id, leaves[k], entries[k],
 			times[k]);
 		promoted := news[k];
 		seqs := array[e.seq];
@@ -182,7 +174,7 @@ begin
 		e.seqs, e.balance into res.outcome, res.event_seq, res.event,
 		res.balance_event, res.promoted, res.seqs, res.balance
 		from generations_end(array[(1, p_id, p_status, p_class, p_code,
-		p_message, p_provider_message, p_retryable, p_fee, null)::end_item]) e;
+		p_message, p_provider_message, p_retryable, p_fee)::end_item]) e;
 	select gp into res.g from generation_public gp where gp.id = p_id;
 	return res;
 end $$;

@@ -437,7 +437,7 @@ begin
 		where i.job = any (ids) and a.id = j.attempt_id;
 	return query select * from generations_end(array(select (i.n,
 		j.generation_id, 'failed', i.class, i.code, i.message,
-		left(i.provider_message, 2000), i.retryable, i.fee, null)::end_item
+		left(i.provider_message, 2000), i.retryable, i.fee)::end_item
 		from unnest(items) i cross join lateral (select x.generation_id
 			from jobs x where x.id = i.job offset 0) j
 		where i.job = any (ids) order by i.n));

@@ -49,10 +49,12 @@ drop trigger charge_made on charges;
 create or replace function charge_made() returns trigger
 language plpgsql as $$
 begin
-	if not exists (select from generations g where g.id = new.generation_id
-			and g.user_id = new.user_id)
-		or new.price_plan_id is not null and not exists (select
-			from price_plans p where p.id = new.price_plan_id) then
+	perform from generations g where g.id = new.generation_id
+		and g.user_id = new.user_id;
+	if found and new.price_plan_id is not null then
+		perform from price_plans p where p.id = new.price_plan_id;
+	end if;
+	if not found then
 		raise exception 'charge %: no such generation of the user, or price',
 			new.id using errcode = 'foreign_key_violation';
 	end if;
@@ -65,11 +67,13 @@ drop trigger event_made on events;
 create or replace function event_made() returns trigger
 language plpgsql as $$
 begin
-	if new.generation_id is null and not exists (select from users u
-			where u.id = new.user_id)
-		or new.generation_id is not null and not exists (select
-			from generations g where g.id = new.generation_id
-			and g.user_id = new.user_id) then
+	if new.generation_id is null then
+		perform from users u where u.id = new.user_id;
+	else
+		perform from generations g where g.id = new.generation_id
+			and g.user_id = new.user_id;
+	end if;
+	if not found then
 		raise exception 'event %: no such user or generation', new.seq
 			using errcode = 'foreign_key_violation';
 	end if;
@@ -81,13 +85,18 @@ create trigger event_made after insert on events
 drop trigger job_made on jobs;
 create or replace function job_made() returns trigger language plpgsql as $$
 declare
-	c record;
+	c uuid;
+	due bigint;
+	debit bigint;
 begin
-	select x.id, x.quote into c from charges x
+	select x.id, x.quote into c, due from charges x
 		where x.generation_id = new.generation_id
 		and x.user_id = new.user_id;
-	if not found or c.quote <> coalesce((select -l.amount from ledger_entry l
-		where l.charge_id = c.id and l.type = 'video_generation'), 0) then
+	if found and due > 0 then
+		select -l.amount into debit from ledger_entry l
+			where l.charge_id = c and l.type = 'video_generation';
+	end if;
+	if c is null or due <> coalesce(debit, 0) then
 		raise exception 'job %: generation % has no charge in the ledger',
 			new.id, new.generation_id using errcode = 'P0019';
 	end if;
@@ -100,12 +109,13 @@ drop trigger attempt_made on attempts;
 create or replace function attempt_made() returns trigger
 language plpgsql as $$
 begin
-	if not exists (select from jobs j where j.id = new.job_id
-			and j.generation_id = new.generation_id
-			and j.user_id = new.user_id)
-		or not exists (select from model_routes r where r.id = new.route_id)
-		or new.account_id is not null and not exists (select
-			from provider_accounts a where a.id = new.account_id) then
+	perform from jobs j, model_routes r where j.id = new.job_id
+		and j.generation_id = new.generation_id
+		and j.user_id = new.user_id and r.id = new.route_id;
+	if found and new.account_id is not null then
+		perform from provider_accounts a where a.id = new.account_id;
+	end if;
+	if not found then
 		raise exception 'attempt %: no such job of the user, route or account',
 			new.id using errcode = 'foreign_key_violation';
 	end if;
@@ -121,7 +131,8 @@ drop trigger ledger_apply on ledger_entry;
 create or replace function ledger_apply() returns trigger
 language plpgsql as $$
 declare
-	c record;
+	owner uuid;
+	due bigint; -- the charge's quote
 	s generation_status;
 	debited boolean;
 	back bigint;
@@ -141,14 +152,15 @@ begin
 			bad using errcode = 'check_violation', column = bad;
 	end if;
 	if new.charge_id is not null then
-		select x.user_id, x.quote, x.generation_id into c from charges x
+		select x.user_id, x.quote, g.status into owner, due, s
+			from charges x join generations g on g.id = x.generation_id
 			where x.id = new.charge_id;
-		if c.user_id is distinct from new.user_id then
+		if owner is distinct from new.user_id then
 			raise exception 'charge % is not there or another user''s',
 				new.charge_id using errcode = 'P0010';
 		end if;
 		if new.type = 'video_generation' then
-			if new.amount <> -c.quote then
+			if new.amount <> -due then
 				raise exception 'charge %: debit is not the quote',
 					new.charge_id using errcode = 'P0011';
 			end if;
@@ -161,16 +173,12 @@ begin
 				raise exception 'charge %: refund without a debit',
 					new.charge_id using errcode = 'P0012';
 			end if;
-			select g.status into s from generations g
-				where g.id = c.generation_id;
-			if new.type = 'video_refund' and (s is null
-					or s not in ('failed', 'cancelled'))
-				or new.type = 'settle_refund'
-					and s is distinct from 'completed' then
+			if new.type = 'video_refund' and s not in ('failed', 'cancelled')
+				or new.type = 'settle_refund' and s <> 'completed' then
 				raise exception 'charge %: % while generation is %',
 					new.charge_id, new.type, s using errcode = 'P0013';
 			end if;
-			if coalesce(back, 0) + new.amount > c.quote then
+			if coalesce(back, 0) + new.amount > due then
 				raise exception 'charge %: refunds exceed it',
 					new.charge_id using errcode = 'P0014';
 			end if;
@@ -329,3 +337,33 @@ begin
 end $$;
 create trigger job_guard before insert or update on jobs
 	for each row execute function job_guard();
+
+-- At commit, for each end: one row by its id, and the entries that it has.
+create or replace function generation_is_settled() returns trigger
+language plpgsql as $$
+declare
+	c record;
+	back bigint;
+begin
+	select x.id, x.refunded, x.fee, x.quote, x.settled into c from charges x
+		where x.generation_id = new.id;
+	if not found then
+		if new.status = 'cancelled' and not exists (select from jobs
+			where generation_id = new.id) then
+			return null; -- a draft that was never submitted
+		end if;
+		raise exception 'generation %: ended without a charge', new.id
+			using errcode = 'P0020';
+	end if;
+	select coalesce(sum(l.amount), 0) into back from ledger_entry l
+		where l.charge_id = c.id and l.type <> 'video_generation';
+	if back <> c.refunded
+		or new.status in ('failed', 'cancelled')
+			and c.refunded + c.fee <> c.quote
+		or new.status = 'completed' and (c.settled is null
+			or c.settled + c.refunded <> c.quote) then
+		raise exception 'generation %: % and its charge disagree', new.id,
+			new.status using errcode = 'P0020';
+	end if;
+	return null;
+end $$;
