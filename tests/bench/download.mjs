@@ -8,33 +8,20 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Process, build, temp_dir, until } from '../it/services.mjs';
-import { alternate, free_port, median, report } from './lib.mjs';
+import { build, temp_dir } from '../it/services.mjs';
+import { alternate, median, nginx, report } from './lib.mjs';
 
 const run = promisify(execFile);
 const FILES = Number(process.env.BENCH_FILES ?? 20);
 const BYTES = 100e6;
-
-async function nginx(dir) {
-	const port = await free_port(), tmp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-		.map((n) => `${n}_temp_path ${dir}/tmp;`).join(' ');
-	mkdirSync(join(dir, 'tmp'));
-	writeFileSync(join(dir, 'nginx.conf'), `daemon off; worker_processes 1; pid ${dir}/pid; user root;
-error_log ${dir}/error.log; events { worker_connections 1024; }
-http { access_log off; sendfile on; ${tmp} server { listen 127.0.0.1:${port}; root ${dir}/www; } }
-`);
-	const p = new Process(['nginx', '-p', dir, '-c', join(dir, 'nginx.conf')], { name: 'nginx' });
-	const url = `http://127.0.0.1:${port}/video.mp4`;
-	await until(() => `nginx\n${p.log}`, () => fetch(url, { method: 'HEAD' }).then((r) => r.ok, () => false));
-	return { url, stop: () => p.kill('SIGTERM') };
-}
 
 export default async function download() {
 	const dir = temp_dir('download'), data = randomBytes(BYTES);
 	const sum = createHash('sha256').update(data).digest('hex');
 	mkdirSync(join(dir, 'www'));
 	writeFileSync(join(dir, 'www/video.mp4'), data);
-	const peer = await nginx(dir);
+	const front = await nginx('nginx', dir, 'sendfile on;', `root ${dir}/www;`);
+	const peer = { ...front, url: `${front.url}video.mp4` };
 	const ours = [], theirs = [], names = Array.from({ length: FILES }, (_, i) => join(dir, `out/videos/${i}.mp4`));
 	// What the one left dirty must not be written at the other's expense.
 	const fresh = async () => {

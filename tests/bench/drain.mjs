@@ -9,8 +9,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { reeld, until } from '../it/env.mjs';
-import { alternate, cpu_ms, free_port, no_slow_turn, queue_peer, report } from './lib.mjs';
+import { temp_dir } from '../it/services.mjs';
+import { alternate, cpu_ms, free_port, nginx, no_slow_turn, queue_peer, report } from './lib.mjs';
 
 const SLOTS = 100, USERS = 8, IN_FLIGHT = 32;
 const JOBS = Number(process.env.BENCH_DRAIN ?? 2000);
@@ -39,21 +42,38 @@ export async function empty(server) {
 	return (performance.now() - start) / 1000;
 }
 
-// A fal of its own process; how: what every order meets.
+// What nginx says to an order when the file `refuse` is there.
+const REFUSAL = JSON.stringify({ detail: [{ loc: ['body'], msg: 'value_error', type: 'value_error' }] });
+
+// A fal of its own process; how: what every order meets. Refusals are nginx's,
+// before the fake: with two processors for all, what a fake in node takes for
+// an order is missing to those who are measured.
 export async function provider(how) {
 	const child = spawn('setpriv', ['--pdeathsig', 'SIGKILL', process.execPath,
 		new URL('../fake/fal.mjs', import.meta.url).pathname], { stdio: ['ignore', 'pipe', 'inherit'] });
-	const url = String((await once(child.stdout, 'data'))[0]).trim();
-	const plan = (json) => fetch(`${url}/control/plan`, { method: 'POST', body: JSON.stringify({ prompt: '*', ...json }) });
+	const fake = String((await once(child.stdout, 'data'))[0]).trim();
+	const dir = temp_dir('provider'), refuse = join(dir, 'refuse'), log = join(dir, 'refused.log');
+	const front = await nginx('fal', dir, `log_format uri '$request_uri'; upstream fake { server ${fake.slice(7)}; keepalive 64; }`,
+		`if (-f ${refuse}) { access_log ${log} uri; return 422 '${REFUSAL}'; }
+		proxy_pass http://fake; proxy_http_version 1.1; proxy_set_header Connection "";`);
+	const plan = async (json) => {
+		if (json.submit === '422') writeFileSync(refuse, '');
+		else rmSync(refuse, { force: true });
+		await fetch(`${fake}/control/plan`, { method: 'POST', body: JSON.stringify({ prompt: '*', ...json }) });
+	};
 	await plan(how);
-	return { url, plan, stop: () => child.kill('SIGKILL'),
-		env: { REELD_PROVIDER_FAL_BASE_URL: url, REELD_PROVIDER_FAL_KEY: 'test-id:test-secret',
+	return { url: front.url, plan, stop: () => { child.kill('SIGKILL'); return front.stop(); },
+		env: { REELD_PROVIDER_FAL_BASE_URL: front.url.replace(/\/$/, ''), REELD_PROVIDER_FAL_KEY: 'test-id:test-secret',
 			REELD_PROVIDER_FAL_ALLOW_PRIVATE: 'yes', REELD_PROVIDER_FAL_CONCURRENCY: String(SLOTS) },
-		// How often each order was submitted: always once.
+		// How many orders were submitted, each once. Of those refused their
+		// webhook's address, which has the attempt, is what is known.
 		async asked() {
-			const { submits } = await (await fetch(`${url}/control/stats`)).json();
+			const { submits } = await (await fetch(`${fake}/control/stats`)).json();
 			for (const [prompt, n] of Object.entries(submits)) assert.equal(n, 1, `"${prompt}" was submitted ${n} times`);
-			return Object.keys(submits).length;
+			const refused = readFileSync(log, 'utf8').split('\n').filter(Boolean);
+			assert.ok(refused.every((uri) => uri.includes('fal_webhook=')));
+			assert.equal(new Set(refused).size, refused.length, 'an attempt was submitted twice');
+			return Object.keys(submits).length + refused.length;
 		} };
 }
 
@@ -77,8 +97,9 @@ async function rounds_of(server, fal, people, n, status, charge) {
 	}, async () => (await queue_peer(server, 'drain', 'graphile-worker', JOBS, SLOTS)).rate);
 	// Every order of this kind ended so, and so did its money and its event.
 	const [found] = await server.psql(`select count(*) as n, count(*) filter (where g.status = $1
-			and c.state = $2 and e.events = 1) as good
+			and c.state = $2 and e.events = 1 and a.attempts = 1) as good
 		from generations g join charges c on c.generation_id = g.id
+			cross join lateral (select count(*) as attempts from attempts a where a.generation_id = g.id) a
 			cross join lateral (select count(*) as events from events e where e.generation_id = g.id
 				and e.type = 'generation.' || g.status) e
 		where g.status = $1`, [status, charge]);
@@ -107,7 +128,7 @@ export default async function drain() {
 		report('drain-video-cpu', video.cpu, 'ms/video');
 		no_slow_turn(server);
 	} finally {
-		fal.stop();
+		await fal.stop();
 		for (const one of [server, server.redis]) await one.stop();
 	}
 }

@@ -5,11 +5,13 @@
 // was wrong: another body, a refused request, a lost event.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
+import { Process, until } from '../it/services.mjs';
 
 const run = promisify(execFile);
 
@@ -168,4 +170,24 @@ export function cpu_ms(pid) {
 	const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
 	const f = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 	return (Number(f[11]) + Number(f[12])) * 10; // USER_HZ is 100
+}
+
+// nginx with one worker; http: more for its http block, location: what it says
+// to everything. pid is the worker's.
+export async function nginx(name, dir, http, location) {
+	const port = await free_port(), url = `http://127.0.0.1:${port}/`;
+	mkdirSync(join(dir, 'tmp'));
+	writeFileSync(join(dir, 'nginx.conf'), `daemon off; worker_processes 1; pid ${dir}/pid;
+user root; error_log ${dir}/error.log;
+events { worker_connections 1024; }
+http { access_log off; keepalive_requests 1000000000; default_type application/json;
+client_body_temp_path ${dir}/tmp; proxy_temp_path ${dir}/tmp; fastcgi_temp_path ${dir}/tmp;
+uwsgi_temp_path ${dir}/tmp; scgi_temp_path ${dir}/tmp; ${http}
+server { listen 127.0.0.1:${port}; location / { ${location} } } }
+`);
+	const p = new Process(['nginx', '-p', dir, '-c', join(dir, 'nginx.conf')], { name });
+	await until(() => `nginx\n${p.log}`, () => fetch(url).then(() => true, () => false));
+	const master = p.child.pid;
+	return { url, pid: Number(readFileSync(`/proc/${master}/task/${master}/children`, 'utf8')),
+		stop: () => p.kill('SIGTERM') };
 }

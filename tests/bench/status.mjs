@@ -3,29 +3,8 @@
 // has another.  And the processor time of each per request, which other work
 // on the machine disturbs less than the rate.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { Process, temp_dir, until } from '../it/services.mjs';
-import { alternate, cpu_ms, free_port, median, pin, report, seconds, wrk } from './lib.mjs';
-
-export async function nginx(body) {
-	const dir = temp_dir('nginx'), port = await free_port();
-	mkdirSync(join(dir, 'tmp'));
-	writeFileSync(join(dir, 'nginx.conf'), `daemon off; worker_processes 1; pid ${dir}/pid;
-user root; error_log ${dir}/error.log;
-events { worker_connections 1024; }
-http { access_log off; keepalive_requests 1000000000; default_type application/json;
-client_body_temp_path ${dir}/tmp; proxy_temp_path ${dir}/tmp; fastcgi_temp_path ${dir}/tmp;
-uwsgi_temp_path ${dir}/tmp; scgi_temp_path ${dir}/tmp;
-server { listen 127.0.0.1:${port}; location / { return 200 '${body}'; } } }
-`);
-	const p = new Process(['nginx', '-p', dir, '-c', join(dir, 'nginx.conf')], { name: 'nginx' });
-	const url = `http://127.0.0.1:${port}/`;
-	await until(() => `nginx\n${p.log}`, () => fetch(url).then((r) => r.ok, () => false));
-	const master = p.child.pid;
-	const pid = Number(readFileSync(`/proc/${master}/task/${master}/children`, 'utf8'));
-	return { url, pid, stop: () => p.kill('SIGTERM') };
-}
+import { temp_dir } from '../it/services.mjs';
+import { alternate, cpu_ms, median, nginx, pin, report, seconds, wrk } from './lib.mjs';
 
 export default async function status(server) {
 	const ann = await server.user({ credits: 100 });
@@ -34,7 +13,7 @@ export default async function status(server) {
 	const path = `/api/v1/generations/${g.id}/status`;
 	const body = await (await server.fetch(path, { key: ann.key })).text();
 	assert.equal(JSON.parse(body).id, g.id);
-	const peer = await nginx(body);
+	const peer = await nginx('status', temp_dir('nginx'), '', `return 200 '${body}';`);
 	try {
 		const costs = [], costs_peer = [];
 		const round = async (pid, url, list) => {

@@ -82,6 +82,9 @@ export default async function two() {
 		let cpu = 0, orders = 0;
 		const check = async () => {
 			assert.equal(await fal.asked(), orders, 'orders submitted to the provider');
+			const [{ n }] = await server.psql(`select count(*) as n from (select from attempts
+				group by generation_id having count(*) > 1) x`);
+			assert.equal(n, 0, 'orders with two attempts');
 			assert.deepEqual(await server.books(), {});
 		};
 		const [both, one] = await alternate(async () => {
@@ -131,7 +134,7 @@ export default async function two() {
 		await twin.stop();
 		for (const one_of of [server, ...twins]) no_slow_turn(one_of);
 	} finally {
-		fal.stop();
+		await fal.stop();
 		for (const one_of of [...twins, server]) if (!one_of.process.ended) await one_of.stop();
 		await server.redis.stop();
 	}
