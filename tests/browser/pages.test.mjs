@@ -44,6 +44,7 @@ test('a video is ordered, followed live, and plays', async () => {
 	const reads = [];
 	page.on('request', (q) => { if (q.url().endsWith(`/generations/${id}/status`)) reads.push(q.url()); });
 	await badge(page, 'Completed');
+	assert.equal(await page.locator('.side').getByRole('button', { name: 'Cancel' }).count(), 0, 'with the event');
 	assert.deepEqual(reads, []);
 	const g = await api(page, `/generations/${id}`);
 	assert.equal(await balance(), had - g.credits);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { GenEvent, Model } from '../types';
-import { cancelText, ended, label, progress, refundLine, shape, statuses, timeline, waiting } from './status';
+import { cancelText, ended, label, mayCancel, progress, refundLine, shape, statuses, timeline, waiting } from './status';
 
 test('every status has a word, and three of them are the end', () => {
 	for (const s of statuses) expect(label(s)).not.toBe('');
@@ -58,6 +58,11 @@ test('a timeline has each state once, with how long it took', () => {
 	expect(steps.map(s => [s.label, s.took])).toEqual([
 		['Accepted', 500], ['Queued', 2000], ['Generating', 6000], ['Completed', null]]);
 	expect(timeline([], null)).toEqual([]);
+});
+
+test('what has begun to be stored, or ended, is not cancelled', () => {
+	expect([...statuses, 'something new'].filter(mayCancel).sort()).toEqual(
+		['awaiting_approval', 'draft', 'pending', 'processing', 'queued']);
 });
 
 test('the shape of a video is known before it is there', () => {

@@ -32,6 +32,12 @@ export function ended(status: string): boolean {
 	return status === 'completed' || status === 'failed' || status === 'cancelled';
 }
 
+// The server says so too (`can`), but only when it is read; an event moves the
+// status before that.
+export function mayCancel(status: string): boolean {
+	return ['draft', 'pending', 'queued', 'processing', 'awaiting_approval'].includes(status);
+}
+
 const stages: Record<string, string> = {
 	submit: 'Handing over to the provider',
 	generate: 'The model is drawing frames',

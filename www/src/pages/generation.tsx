@@ -4,7 +4,7 @@ import { useLocation } from 'preact-iso';
 import { call, get, list, once, problem, type Problem } from '../api';
 import { watch } from '../live';
 import { bytes, credits, eta, ms, span } from '../logic/format';
-import { cancelText, ended, refundLine, retryText, shape, stage, tone, waiting } from '../logic/status';
+import { cancelText, ended, mayCancel, refundLine, retryText, shape, stage, tone, waiting } from '../logic/status';
 import { newer, read, type Versioned } from '../logic/version';
 import { loadModels, models, tell } from '../store';
 import type { GenEvent, Generation, Model, Receipt } from '../types';
@@ -143,6 +143,7 @@ export default function GenerationPage({ id = '' }: { id?: string }) {
 
 	const model = models.value?.find(m => m.slug === g.model);
 	const over = ended(g.status);
+	const cancels = g.can?.cancel === true && mayCancel(g.status);
 	const [w, h] = shape(g);
 	const refund = refundLine(g);
 	const cancel = async () => {
@@ -201,11 +202,11 @@ export default function GenerationPage({ id = '' }: { id?: string }) {
 						{refund && <p class="note good refund"><Icon name="coins" />{refund}</p>}
 						{g.status === 'completed' && <p class="muted small">Finished <When time={g.completed_at} />
 							{ms(g.completed_at) && ms(g.created_at) ? `, ${span(ms(g.completed_at)! - ms(g.created_at)!)} after the order` : ''}</p>}
-						{(g.can?.download || g.can?.retry || g.can?.cancel) && (
+						{(g.can?.download || g.can?.retry || cancels) && (
 							<div class="actions">
-								{g.can.download && <a class="button primary grow" href={`/api/v1/generations/${id}/download`} download><Icon name="download" />Download</a>}
-								{g.can.retry && <button class={g.status === 'failed' ? 'primary grow' : 'ghost grow'} type="button" onClick={() => setAsking('retry')}><Icon name="rotate-cw" />Try again</button>}
-								{g.can.cancel && <button class="ghost grow" type="button" onClick={() => setAsking('cancel')}><Icon name="ban" />Cancel</button>}
+								{g.can?.download && <a class="button primary grow" href={`/api/v1/generations/${id}/download`} download><Icon name="download" />Download</a>}
+								{g.can?.retry && <button class={g.status === 'failed' ? 'primary grow' : 'ghost grow'} type="button" onClick={() => setAsking('retry')}><Icon name="rotate-cw" />Try again</button>}
+								{cancels && <button class="ghost grow" type="button" onClick={() => setAsking('cancel')}><Icon name="ban" />Cancel</button>}
 							</div>
 						)}
 						<Timeline events={events} created={g.created_at} over={over} />
