@@ -24,63 +24,101 @@
 -- half open gives one. Providers that are named and have no room at all lose
 -- queued jobs to other routes that have (jobs_move), if p_move: to look for
 -- these costs more than the claim, so who claims often asks for it once a
--- second. Fair between users
--- because only a user's first few generations are queued at all. Returns
--- job_work rows, job_status running. Planned once: for arrays PostgreSQL takes
--- the plan of these values for cheaper each time, and makes it for as long as the
--- statement runs.
+-- second. Fair between users because only a user's first few generations are queued at all. Returns
+-- job_work rows, job_status running. Accounts of providers with nothing queued
+-- are not even looked at, unless for p_move. Statements as in submit_all().
 create function job_claim(p_owner uuid, p_providers text[], p_slots int[],
 	p_accounts uuid[] default null, p_concurrency int[] default null,
 	p_rpm int[] default null, p_move boolean default true)
 	returns setof job_work
-language plpgsql rows 20 set plan_cache_mode = force_generic_plan as $$
+language plpgsql rows 20 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off as $$
 declare
-	ids uuid[];
-	names text[];
-	accounts uuid[];
-	rooms int[];
+	-- of the providers that are named
+	busy text[]; -- have something to take
+	open text[] := '{}'; -- take work now
+	closed text[] := '{}';
+	-- of each provider's account that has room
+	names text[] := '{}';
+	accounts uuid[] := '{}';
+	rooms int[] := '{}';
+	rpms int[] := '{}';
+	probes boolean[] := '{}'; -- is half open
+	w record;
+	a provider_accounts;
+	room int;
+	stuck text[];
 	able text[];
 	free int[];
-	stuck text[];
+	lanes int[]; -- of one provider: places in the arrays above
+	picks uuid[]; -- of its jobs
+	targets int[]; -- for each of these: its lane
+	k int;
+	n int;
+	ids uuid[] := '{}';
 begin
-	if not exists (select from jobs q where q.status = 'queued'
-		and q.provider = any (p_providers) and q.eligible_at <= now()) then
+	busy := array(select distinct p from unnest(p_providers) p
+		where exists (select from jobs q where q.status = 'queued'
+		and q.provider = p and q.eligible_at <= now()));
+	if cardinality(busy) = 0 then
 		return;
 	end if;
 	-- Nothing is paid for on the word of a claim: attempts_start's commit comes
 	-- before, and puts on disk all that was written until then. A claim that
 	-- a crash of PostgreSQL forgets leaves a queued job.
 	perform set_config('synchronous_commit', 'off', true);
-	-- Claimers of one limited account come one after the other.
-	perform from provider_accounts a where a.id in (select w.account
-		from unnest(p_accounts, p_concurrency, p_rpm)
-			as w(account, most, rpm) join provider_accounts l
-			on l.id = w.account
-		where w.most > 0 or w.rpm > 0 or l.opened_until is not null)
-		order by a.id for no key update;
-	select array_agg(x.provider), array_agg(x.account), array_agg(x.n)
-		into names, accounts, rooms
-	from (
-		select w.provider, w.account, least(w.n,
-			case when w.most > 0 then w.most - (select count(*)
-				from jobs j where j.account_id = w.account
-				and j.finished_at is null
-				and j.step in ('submit', 'poll'))::int end,
-			case when w.rpm > 0 then rate_room(a.submit_tat, w.rpm) end,
-			case when a.opened_until is not null then 1 end) as n
-		from unnest(p_providers, p_slots, p_accounts, p_concurrency, p_rpm)
-			as w(provider, n, account, most, rpm)
-			join providers p on p.name = w.provider
-			left join provider_accounts a on a.id = w.account
-		where w.n > 0 and (p.state = 'on'
-			or p.state = 'paused' and p.paused_until <= now())
-			and (p.sunset_at is null or p.sunset_at > now())
-			and (w.account is null or account_able(a))
-	) x where x.n > 0;
-	if names is null then
+	for w in select * from unnest(p_providers, p_slots, p_accounts,
+			p_concurrency, p_rpm) as u(provider, n, account, most, rpm)
+		where u.n > 0 and (p_move or u.provider = any (busy))
+		order by u.account loop
+		continue when w.provider = any (closed);
+		if w.provider <> all (open) then
+			perform from providers p where p.name = w.provider
+				and (p.state = 'on' or p.state = 'paused'
+					and p.paused_until <= now())
+				and (p.sunset_at is null or p.sunset_at > now());
+			if not found then
+				closed := closed || w.provider;
+				continue;
+			end if;
+			open := open || w.provider;
+		end if;
+		room := w.n;
+		a := null;
+		if w.account is not null then
+			-- Claimers of one limited account come one after the other.
+			select x.* into a from provider_accounts x where x.id = w.account;
+			if w.most > 0 or w.rpm > 0 or a.opened_until is not null then
+				select x.* into a from provider_accounts x
+					where x.id = w.account for no key update;
+			end if;
+			continue when account_able(a) is not true;
+			if w.most > 0 then
+				room := least(room, w.most - (select count(*) from jobs j
+					where j.account_id = w.account and j.finished_at is null
+					and j.step in ('submit', 'poll')));
+			end if;
+			if w.rpm > 0 then
+				room := least(room, rate_room(a.submit_tat, w.rpm));
+			end if;
+			if a.opened_until is not null then
+				room := least(room, 1);
+			end if;
+		end if;
+		if room > 0 then
+			names := names || w.provider;
+			accounts := accounts || w.account;
+			rooms := rooms || room;
+			rpms := rpms || w.rpm;
+			probes := probes || (a.opened_until is not null);
+		end if;
+	end loop;
+	if cardinality(names) = 0 then
 		return;
 	end if;
-	stuck := array(select unnest(p_providers) except select unnest(names));
+	stuck := array(select distinct u from unnest(p_providers) u
+		where u <> all (names));
 	if p_move and cardinality(stuck) > 0 then
 		-- What is left after each provider's own queue.
 		select array_agg(t.provider), array_agg(t.n) into able, free from (
@@ -94,50 +132,45 @@ begin
 			perform jobs_move(stuck, able, free);
 		end if;
 	end if;
-	with want as (
-		select u.provider, sum(u.n) as n from unnest(names, rooms)
-			as u(provider, n) group by u.provider
-	), pick as materialized (
-		select want.provider, j.id, j.nth from want cross join lateral (
-			select f.id, row_number() over () as nth from (
-				select q.id from jobs q where q.status = 'queued'
-					and q.provider = want.provider and q.eligible_at <= now()
-				order by q.priority, q.eligible_at, q.id limit want.n
-				for update skip locked) f) j
-	), slot as (
-		-- By weight among the accounts that have room.
-		select u.provider, u.account, row_number() over (partition by
-			u.provider order by coalesce(a.weight, 1) = 0, -ln(1 - random())
-			/ greatest(coalesce(a.weight, 1), 1)) as nth
-		from unnest(names, accounts, rooms) as u(provider, account, n)
-			left join provider_accounts a on a.id = u.account
-			join (select p.provider, count(*) as n from pick p
-				group by p.provider) got on got.provider = u.provider
-			cross join generate_series(1, least(u.n, got.n))
-	), took as (
+	for w in select u.provider, sum(u.n)::int as n from unnest(names, rooms)
+			as u(provider, n) group by u.provider order by u.provider loop
+		picks := array(select q.id from jobs q where q.status = 'queued'
+			and q.provider = w.provider and q.eligible_at <= now()
+			order by q.priority, q.eligible_at, q.id limit w.n
+			for update skip locked);
+		continue when cardinality(picks) = 0;
+		lanes := array_positions(names, w.provider);
+		if cardinality(lanes) = 1 then
+			targets := array_fill(lanes[1], array[cardinality(picks)]);
+		else
+			-- By weight among the accounts that have room.
+			targets := array(select u.lane from unnest(lanes) as u(lane)
+				left join provider_accounts x on x.id = accounts[u.lane]
+				cross join generate_series(1, least(rooms[u.lane],
+					cardinality(picks)))
+				order by coalesce(x.weight, 1) = 0, -ln(1 - random())
+					/ greatest(coalesce(x.weight, 1), 1)
+				limit cardinality(picks));
+		end if;
 		update jobs j set status = 'running', owner = p_owner,
-			account_id = slot.account, crash_count = j.crash_count + 1,
+			account_id = accounts[t.lane], crash_count = j.crash_count + 1,
 			started_at = coalesce(j.started_at, now())
-		from pick join slot using (provider, nth) where j.id = pick.id
-		returning j.id, j.account_id
-	), spent as (
-		update provider_accounts a set
-			submit_tat = case when w.rpm > 0 then greatest(a.submit_tat,
-				now()) + t.n * rate_interval(w.rpm) else a.submit_tat end,
-			probe_at = case when a.opened_until is not null then now() end,
-			opened_until = case when a.opened_until is not null then now()
-				+ interval '1 minute' end
-		from (select account_id, count(*) as n from took
-			where account_id is not null group by account_id) t
-			join unnest(p_accounts, p_rpm) as w(account, rpm)
-			on w.account = t.account_id
-		where a.id = t.account_id and (w.rpm > 0
-			or a.opened_until is not null)
-	)
-	select array_agg(id) into ids from took;
-	if ids is null then
-		return;
-	end if;
+			from unnest(picks, targets) as t(id, lane) where j.id = t.id;
+		ids := ids || picks;
+		foreach k in array lanes loop
+			n := cardinality(array_positions(targets, k));
+			if n > 0 and (rpms[k] > 0 or probes[k]) then
+				update provider_accounts x set
+					submit_tat = case when rpms[k] > 0 then
+						greatest(x.submit_tat, now())
+						+ n * rate_interval(rpms[k]) else x.submit_tat end,
+					probe_at = case when probes[k] then now() end,
+					opened_until = case when probes[k] then now()
+						+ interval '1 minute' end
+					where x.id = accounts[k];
+			end if;
+		end loop;
+	end loop;
 	return query select * from job_work where job_id = any (ids)
 		order by priority, eligible_ms, job_id;
 end $$;

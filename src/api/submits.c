@@ -103,6 +103,9 @@ on_each(const struct pg_rows *rows, int row, void *arg)
 {
 	struct submits *self = arg;
 
+	/* PostgreSQL looks for it while its news and reply are made. */
+	if (str_eq(pg_text(rows, row, "outcome"), "created"))
+		engine_claim(self->app->engine);
 	engine_publish(self->app->engine, rows, row);
 }
 

@@ -139,6 +139,13 @@ engine_wake(struct engine *self)
 	wake_local(self);
 }
 
+void
+engine_claim(struct engine *self)
+{
+	if (self->up && !self->draining && self->claim_query == NULL)
+		claim_start(self);
+}
+
 static void
 cancel_local(struct engine *self, const char *generation)
 {
