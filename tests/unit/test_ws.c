@@ -366,6 +366,45 @@ TEST(a_message_that_the_socket_takes_leaves_whole)
 	one_free(&one);
 }
 
+static int64_t
+check_in_ms(const struct one *one)
+{
+	return (one->session->slot + WS_WHEEL - one->ws->slot) % WS_WHEEL *
+	    one->ws->tick_ms;
+}
+
+static void
+make_behind(struct one *one)
+{
+	char text[4000];
+
+	memset(text, 'x', sizeof text);
+	for (uint64_t key = 1; !one->session->behind && key < 10000; key++) {
+		ws_send_state(one->session, key, text, sizeof text);
+		if (key % 8 == 0)
+			on_flush(one->ws);
+	}
+	CHECK(one->session->behind);
+}
+
+TEST(falling_behind_puts_no_check_off)
+{
+	struct ws_opts patient = {.ping_ms = 1000, .slow_ms = 50000},
+		       strict = {.ping_ms = 50000, .slow_ms = 2000};
+	struct one one = {0};
+	int64_t before;
+
+	one_open(&one, &patient);
+	before = check_in_ms(&one);
+	make_behind(&one);
+	CHECK_INT(check_in_ms(&one), <=, before); /* the ping is due */
+	one_free(&one);
+	one_open(&one, &strict);
+	make_behind(&one);
+	CHECK_INT(check_in_ms(&one), <=, 2000 + one.ws->tick_ms);
+	one_free(&one);
+}
+
 int
 main(void)
 {
@@ -377,6 +416,7 @@ main(void)
 	    cmocka_unit_test(a_crowd_does_not_hold_up_the_loop),
 	    cmocka_unit_test(a_drain_cuts_a_crowd_in_slices),
 	    cmocka_unit_test(a_message_that_the_socket_takes_leaves_whole),
+	    cmocka_unit_test(falling_behind_puts_no_check_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
