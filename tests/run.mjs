@@ -67,7 +67,10 @@ stream.on('test:fail', (d) => {
 	const error = d.details?.error?.cause ?? d.details?.error;
 	const why = String(error?.message ?? error ?? '').split('\n').slice(0, 8)
 		.map((line) => `    ${line.slice(0, 300)}`).join('\n');
-	failures.push(`failed: ${d.file}: ${d.name}\n${why}`);
+	// A file that failed with all its tests passed ended badly itself.
+	const { exitCode = null, signal = null } = d.details?.error ?? {};
+	const how = exitCode === null && signal === null ? '' : `\n    exit code ${exitCode}, signal ${signal}`;
+	failures.push(`failed: ${d.file}: ${d.name}\n${why}${how}`);
 });
 const text = stream.compose(new spec());
 text.pipe(process.stdout);

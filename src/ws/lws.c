@@ -155,10 +155,15 @@ bool
 ws_lws_open(struct ws *ws)
 {
 	/* The receive buffer is per session: messages are small and put
-	 * together by session.c anyway.  Pings are ours: no lws timers. */
+	 * together by session.c anyway.  Unless told, lws sends no more than
+	 * that much at once either, copies the rest and looks stuck until it
+	 * is gone: a message is one send().  Pings are ours: no lws timers. */
 	static const struct lws_protocols protocols[] = {
-	    {WS_PROTOCOL, on_lws, 0, 256, 0, NULL, 0},
-	    {NULL, NULL, 0, 0, 0, NULL, 0}};
+	    {.name = WS_PROTOCOL,
+		.callback = on_lws,
+		.rx_buffer_size = 256,
+		.tx_packet_size = WS_OUTBOX_BYTES},
+	    {0}};
 	static const struct lws_retry_bo no_idle_check = {0};
 	struct lws_context_creation_info info = {0};
 

@@ -165,6 +165,19 @@ session_check(struct ws_session *self, int64_t now_ms)
 		session_wheel(self, o->ping_ms - silent_ms);
 }
 
+/* Checked by then; sooner, where it is due sooner: who falls behind now and
+ * then must still be pinged in time. */
+static void
+wheel_at_latest(struct ws_session *self, int64_t delay_ms)
+{
+	struct ws *ws = self->ws;
+	unsigned left = (self->slot + WS_WHEEL - ws->slot) % WS_WHEEL;
+
+	if (self->slot == UINT8_MAX ||
+	    (self->slot < WS_WHEEL && left * ws->tick_ms > delay_ms))
+		session_wheel(self, delay_ms);
+}
+
 static void
 fall_behind(struct ws_session *self)
 {
@@ -177,7 +190,7 @@ fall_behind(struct ws_session *self)
 	self->behind = true;
 	self->behind_ms = clock_mono_ms();
 	ws->stats.behind++;
-	session_wheel(self, ws->opts.slow_ms);
+	wheel_at_latest(self, ws->opts.slow_ms);
 }
 
 void

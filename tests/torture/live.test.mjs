@@ -14,7 +14,7 @@ const user = (n) => `0190d3a0-0000-7000-8000-${String(n).padStart(12, '0')}`;
 
 test('D19: sockets that never read', async (t) => {
 	const silent = size(60, 2000), seconds = size(8, 60), at_once = 10;
-	// pings every 20 s, 120 kB may wait for one socket
+	// Pings every 20 s; behind for 40 s is too slow, 120 s without a word is silent.
 	server = new Process([join(build, 'tests/unit/ws_server_demo'), '20000', '120000'], { name: 'ws_server_demo',
 		// What is free must not stay in the sanitizer's quarantine: 256 MB by default.
 		env: { ...process.env, ASAN_OPTIONS: 'quarantine_size_mb=8' } });

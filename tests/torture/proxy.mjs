@@ -23,7 +23,8 @@
 //   'before'  it does not reach the server
 //   'cut'     the connection dies just behind it: either may be true
 //   ms        its answer waits so long
-// and returns a promise that it happened.
+// and returns a promise that it happened. A connection carries one of these at a
+// time, and what it took with it unfulfilled is for the next that asks.
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
@@ -121,7 +122,11 @@ class Link {
 		Object.assign(this, { proxy, client, sent: 0, answered: 0, names: [], waiting: new Map() });
 		this.gone = new Promise((r) => { client.once('close', r); });
 		client.on('error', () => {});
-		client.on('close', () => { proxy.links.delete(this); this.server?.destroy(); });
+		client.on('close', () => {
+			proxy.links.delete(this);
+			this.server?.destroy();
+			if (this.carries && !this.doomed) proxy.orders.unshift(this.carries);
+		});
 		client.setNoDelay?.(true);
 		if (proxy.faults.accept === 'half-open') { client.resume(); return; }
 		const server = net.connect(proxy.target);
@@ -157,8 +162,9 @@ class Link {
 			} else if (m.type === 'Q' || m.type === 'S') {
 				if (m.type === 'Q') this.names.push(m.body.toString('utf8'));
 				this.sent++;
-				const order = this.proxy.order(this.names);
+				const order = this.carries ? null : this.proxy.order(this.names);
 				this.names = [];
+				if (order) this.carries = order;
 				if (order?.how === 'before') {
 					// Whole groups only: what came before this one goes on.
 					this.cut_soon(order);
@@ -191,6 +197,7 @@ class Link {
 				}
 				if (typeof order?.how === 'number') {
 					this.hold_ms = order.how;
+					this.carries = null;
 					order.done();
 				}
 				good = m.end;
@@ -202,6 +209,7 @@ class Link {
 	}
 
 	cut_soon(order) {
+		this.doomed = true;
 		setImmediate(async () => {
 			await Promise.allSettled(this.pumps.map((p) => p.chain));
 			this.destroy();
@@ -238,16 +246,13 @@ export class Proxy {
 	cut() { for (const l of this.links) l.destroy(); }
 	reset() { for (const l of this.links) l.destroy('reset'); }
 
-	commit(match, how, times = 1) {
-		return new Promise((done) => { this.orders.push({ match, how, times, done }); });
+	commit(match, how) {
+		return new Promise((done) => { this.orders.push({ match, how, done }); });
 	}
 
 	order(names) {
 		const i = this.orders.findIndex((o) => names.some((n) => o.match.test(n)));
-		if (i < 0) return null;
-		const order = this.orders[i];
-		if (--order.times <= 0) this.orders.splice(i, 1);
-		return order;
+		return i < 0 ? null : this.orders.splice(i, 1)[0];
 	}
 
 	async stop() {

@@ -5,7 +5,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import pg from 'pg';
-import { postgres } from '../it/env.mjs';
+import { postgres, until } from '../it/env.mjs';
 import { Proxy } from './proxy.mjs';
 
 const ANSWER = 'x'.repeat(1000);
@@ -107,6 +107,40 @@ test('a commit of PostgreSQL: lost, not sent, late', async () => {
 	await done;
 	assert.ok(performance.now() - start >= 200);
 	await c.end();
+	// Two in one pipeline: the first breaks the connection, the second is for the next.
+	const both = ['lose', 'before'].map((how) => wire.commit(/insert into t/, how));
+	const s = net.connect(wire.path);
+	const typed = (type, ...text) => {
+		const body = Buffer.from(`${text.join('\0')}\0`);
+		const head = Buffer.from(`${type}\0\0\0\0`);
+		head.writeUInt32BE(body.length + 4, type.length);
+		return Buffer.concat([head, body]);
+	};
+	s.write(typed('', '\0\x03\0', 'user', 'reeld', 'database', database, ''));
+	let said = '';
+	s.on('data', (d) => { said += d.toString('latin1'); });
+	await until('ready for a query', () => said.endsWith('Z\0\0\0\x05I'));
+	s.write(Buffer.concat([typed('Q', 'insert into t values (6)'), typed('Q', 'insert into t values (7)')]));
+	await once(s, 'close');
+	await both[0];
+	assert.deepEqual((await rows()).filter((n) => n <= 6), [1, 2, 4, 5, 6]);
+	c = await open();
+	await assert.rejects(add(c, 8));
+	await both[1];
+	assert.ok(!(await rows()).includes(8));
+	// One that dies with its connection before its answer comes is for the next, too.
+	c = await open();
+	done = wire.commit(/^add_row$/, 'lose');
+	await root.query('begin; lock t');
+	const waiting = add(c, 9);
+	await until('it waits for the lock', async () => (await root.query("select count(*) as n from pg_stat_activity where wait_event_type = 'Lock'")).rows[0].n === 1);
+	wire.cut();
+	await assert.rejects(waiting);
+	await root.query('rollback');
+	c = await open();
+	await assert.rejects(add(c, 10));
+	await done;
+	assert.ok((await rows()).includes(10));
 	await root.end();
 	await wire.stop();
 });

@@ -86,7 +86,7 @@ test(`soak: ${minutes} min, seed ${seed}`, async (t) => {
 		'postgres cut': async () => r.pg_wire.cut(),
 		'postgres late': shake(r.pg_wire, { latency_ms: 30, jitter_ms: 60 }),
 		'postgres silent': shake(r.pg_wire, { drop: 'down' }),
-		'a commit lost': async () => { await Promise.race([r.pg_wire.commit(/^(attempt_|generation_)/, 'lose', 3), sleep(4000)]); r.pg_wire.orders.length = 0; },
+		'a commit lost': async () => { await Promise.race([Promise.all([1, 2, 3].map(() => r.pg_wire.commit(/^(attempt_|generation_)/, 'lose'))), sleep(4000)]); r.pg_wire.orders.length = 0; },
 		'redis in pieces': shake(r.redis_wire, { split: true }),
 		'provider half-open': shake(fal_wire, { accept: 'half-open' }),
 		'provider resets': shake(fal_wire, { accept: 'reset' }),

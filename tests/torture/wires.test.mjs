@@ -68,7 +68,7 @@ test('every wire shakes: all orders end, nothing is paid twice', async (t) => {
 	fal.url = wire_fal.url; // what it says about itself, too
 	const r = await world({ fal, pg: true, redis: true, env: { ...bucket.env, REELD_DB_TIMEOUT: '2s',
 		REELD_PROVIDER_FAL_BASE_URL: wire_fal.url, REELD_S3_ENDPOINT: `http://127.0.0.1:${wire_s3.port}` } });
-	const ann = await r.user({ credits: 1_000_000 });
+	const ann = await r.user({ credits: 1_000_000_000 });
 	let over = false;
 	const shaking = Promise.all([shake(r.pg_wire, size(1.2, 20)), shake(r.redis_wire, size(1.5, 20)),
 		// A duplicated answer is one too many: the connection is not used again.

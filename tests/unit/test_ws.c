@@ -272,6 +272,139 @@ TEST(a_drain_cuts_a_crowd_in_slices)
 	crowd_free(&crowd);
 }
 
+/* One session over a socket pair, open, its greeting read. */
+struct one {
+	struct loop *loop;
+	struct ws *ws;
+	struct ws_session *session;
+	int end; /* the client's */
+};
+
+static void
+on_one_open(struct ws_session *session, void *user)
+{
+	struct one *one = user;
+
+	one->session = session;
+	loop_stop(one->loop);
+}
+
+static void
+on_one_message(
+    struct ws_session *session, const char *text, size_t len, void *user)
+{
+}
+
+static void
+on_one_closed(struct ws_session *session, int code, void *user)
+{
+	struct one *one = user;
+
+	one->session = NULL;
+}
+
+/* All that there is for the client, in bytes. */
+static size_t
+read_all(struct one *one)
+{
+	char bytes[8192];
+	size_t all = 0;
+	ssize_t n;
+
+	while ((n = read(one->end, bytes, sizeof bytes)) > 0)
+		all += (size_t)n;
+	return all;
+}
+
+static void
+one_open(struct one *one, const struct ws_opts *opts)
+{
+	static const struct ws_hooks hooks = {.on_open = on_one_open,
+	    .on_message = on_one_message,
+	    .on_closed = on_one_closed};
+	struct err err;
+	int pair[2];
+
+	one->loop = loop_new();
+	one->ws = ws_new(one->loop, opts);
+	CHECK_INT(socketpair(AF_UNIX,
+		      SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair),
+	    ==, 0);
+	one->end = pair[0];
+	CHECK(ws_adopt(one->ws, pair[1], "dGhlIHNhbXBsZSBub25jZQ==", false,
+	    &hooks, one, &err));
+	loop_run(one->loop);
+	on_flush(one->ws);
+	CHECK(read_all(one) > 0);
+}
+
+static void
+one_free(struct one *one)
+{
+	ws_free(one->ws);
+	loop_free(one->loop);
+	close(one->end);
+}
+
+/* A reader of long messages is not taken for one that does not read. */
+TEST(a_message_that_the_socket_takes_leaves_whole)
+{
+	struct one one = {0};
+	char *text = xmalloc(WS_BATCH_BYTES);
+
+	one_open(&one, NULL);
+	memset(text, 'x', WS_BATCH_BYTES);
+	ws_send_text(one.session, text, 30000);
+	on_flush(one.ws);
+	CHECK_INT(read_all(&one), ==, 30000 + 4);
+	for (uint64_t key = 1; key <= 3; key++)
+		ws_send_state(one.session, key, text, 20000);
+	on_flush(one.ws);
+	CHECK_INT(read_all(&one), >, 60000);
+	CHECK(!ws_lws_stuck(one.session));
+	free(text);
+	one_free(&one);
+}
+
+static int64_t
+check_in_ms(const struct one *one)
+{
+	return (one->session->slot + WS_WHEEL - one->ws->slot) % WS_WHEEL *
+	    one->ws->tick_ms;
+}
+
+static void
+make_behind(struct one *one)
+{
+	char text[4000];
+
+	memset(text, 'x', sizeof text);
+	for (uint64_t key = 1; !one->session->behind && key < 10000; key++) {
+		ws_send_state(one->session, key, text, sizeof text);
+		if (key % 8 == 0)
+			on_flush(one->ws);
+	}
+	CHECK(one->session->behind);
+}
+
+TEST(falling_behind_puts_no_check_off)
+{
+	struct ws_opts patient = {.ping_ms = 1000, .slow_ms = 50000},
+		       strict = {.ping_ms = 50000, .slow_ms = 2000};
+	struct one one = {0};
+	int64_t before;
+
+	one_open(&one, &patient);
+	before = check_in_ms(&one);
+	make_behind(&one);
+	CHECK_INT(check_in_ms(&one), <=, before); /* the ping is due */
+	one_free(&one);
+	one_open(&one, &strict);
+	make_behind(&one);
+	CHECK_INT(check_in_ms(&one), <=, 2000 + one.ws->tick_ms);
+	one_free(&one);
+}
+
 int
 main(void)
 {
@@ -282,6 +415,8 @@ main(void)
 	    cmocka_unit_test(origins_are_compared_whole),
 	    cmocka_unit_test(a_crowd_does_not_hold_up_the_loop),
 	    cmocka_unit_test(a_drain_cuts_a_crowd_in_slices),
+	    cmocka_unit_test(a_message_that_the_socket_takes_leaves_whole),
+	    cmocka_unit_test(falling_behind_puts_no_check_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
