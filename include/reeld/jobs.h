@@ -135,7 +135,7 @@ void engine_dump(const struct engine *engine);
 /* There may be something to claim; cheap, may be called often. */
 void engine_wake(struct engine *engine);
 /* There is something to claim, committed just now: the claim goes out at once,
- * before what this turn still has to do, if none is under way. */
+ * before what this turn still has to do, or when the one under way is back. */
 void engine_claim(struct engine *engine);
 /* The user asked to cancel a running generation (outcome `cancelling`). */
 void engine_cancel_hint(struct engine *engine, const char *generation_id);

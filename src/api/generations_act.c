@@ -80,10 +80,13 @@ on_retried(struct act *act, const struct pg_rows *rows, const struct err *err)
 		    "have been. Look at the list before you try again.");
 		return;
 	}
-	if (err != NULL)
+	if (err != NULL) {
 		act_err(act, err);
-	else
-		submitted(act, rows, 0, -1);
+		return;
+	}
+	if (str_eq(pg_text(rows, 0, "outcome"), "created"))
+		engine_wake(act->app->engine);
+	submitted(act, rows, 0, -1);
 }
 
 void

@@ -98,13 +98,23 @@ submit_free(struct submit *item)
 	free(item);
 }
 
+/* The first one made by its transaction: a claim for it finds them all. */
+static bool
+is_first_made(const struct pg_rows *rows, int row)
+{
+	for (int i = 0; i <= row; i++)
+		if (str_eq(pg_text(rows, i, "outcome"), "created"))
+			return i == row;
+	return false;
+}
+
 static void
 on_each(const struct pg_rows *rows, int row, void *arg)
 {
 	struct submits *self = arg;
 
 	/* PostgreSQL looks for it while its news and reply are made. */
-	if (str_eq(pg_text(rows, row, "outcome"), "created"))
+	if (is_first_made(rows, row))
 		engine_claim(self->app->engine);
 	engine_publish(self->app->engine, rows, row);
 }

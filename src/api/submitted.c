@@ -76,7 +76,6 @@ submitted(struct act *act, const struct pg_rows *rows, int row, int64_t credits)
 
 	if (strcmp(outcome, "created") == 0) {
 		crash_point("api.after_submit");
-		engine_wake(act->app->engine);
 		submitted_reply(act, rows, row, false);
 		return;
 	}

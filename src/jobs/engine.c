@@ -142,8 +142,9 @@ engine_wake(struct engine *self)
 void
 engine_claim(struct engine *self)
 {
-	if (self->up && !self->draining && self->claim_query == NULL)
-		claim_start(self);
+	if (!timer_is_set(&self->wake))
+		hint(self, "claim");
+	claim_start(self);
 }
 
 static void
