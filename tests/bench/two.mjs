@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { until, reeld } from '../it/env.mjs';
 import { alternate, cpu_ms, free_port, no_slow_turn, report } from './lib.mjs';
-import { customers, provider } from './drain.mjs';
+import { all_ended, customers, provider } from './drain.mjs';
 
 const USERS = 8, IN_FLIGHT = 32;
 const ORDERS = Number(process.env.BENCH_TWO ?? 1000), VIDEOS = Number(process.env.BENCH_TWO_VIDEOS ?? 100);
@@ -27,8 +27,7 @@ async function carry(server, instances, people, n) {
 			assert.equal(r.status, 201, await r.text());
 		}
 	}));
-	await until('all have ended', async () => (await server.psql(
-		'select not exists (select from jobs where finished_at is null) as over'))[0].over, 600000);
+	await all_ended(server);
 	return (performance.now() - start) / 1000;
 }
 
