@@ -8,9 +8,9 @@
  *
  * The statement returns rows with a column n, the number of an item (from 1).
  * An item without a row, and every item when a transaction of several was
- * refused or took too long, is sent again as an array of one: the statement
- * then has to decide, and may wait for locks.  So one item's trouble is not
- * another's.
+ * refused or took too long, is sent again as an array of one (the first kind
+ * after `again` more tries in company): the statement then has to decide, and
+ * may wait for locks.  So one item's trouble is not another's.
  */
 #ifndef REELD_PG_GROUP_H
 #define REELD_PG_GROUP_H
@@ -27,6 +27,10 @@ struct pg_group_opts {
 	/* Its parameter before the items, or NULL; borrowed, and read whenever
 	 * something is sent. */
 	const char *first;
+	/* How often an item without a row goes along with the next ones before
+	 * it is sent alone: for statements that leave out what is locked for a
+	 * moment. */
+	int again;
 	/* For every row, before the items hear of it, and also for those that
 	 * were cancelled meanwhile. */
 	void (*each)(const struct pg_rows *rows, int row, void *arg);

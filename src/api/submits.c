@@ -14,7 +14,11 @@
 #include "reeld/jobs.h"
 #include "reeld/pg_group.h"
 
-enum { LANES = 2 };
+enum {
+	LANES = 2,
+	/* An account is held for a commit, by an end or another instance. */
+	LOCKED_TRIES = 4,
+};
 
 struct user {
 	UT_hash_handle hh; /* by id */
@@ -165,6 +169,7 @@ submits_open(struct app *app)
 	struct pg_group_opts opts = {.loop = app->loop,
 	    .pool = app->pg_engine,
 	    .stmt = STMT_GENERATION_SUBMIT,
+	    .again = LOCKED_TRIES,
 	    .each = on_each,
 	    .arg = self};
 

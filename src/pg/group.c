@@ -24,6 +24,7 @@ struct pg_item {
 	struct pg_item **slot; /* NULL: nobody waits for it */
 	pg_item_fn *fn;
 	void *arg;
+	int left_out;		/* times it had no row in company */
 	char *text;		/* as JSON, from its second byte */
 	struct pg_query *query; /* sent alone */
 };
@@ -125,6 +126,19 @@ may_be_anothers(const struct err *err)
 	    strcmp(err->name, "db_busy") != 0;
 }
 
+/* Left out, it goes along with the next ones; a refused transaction's items are
+ * told apart. */
+static void
+again(struct pg_item *item, bool refused)
+{
+	if (refused || item->left_out >= item->group->opts.again) {
+		send_alone(item);
+		return;
+	}
+	item->left_out++;
+	move(item, &item->group->waiting);
+}
+
 static void
 on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 {
@@ -157,7 +171,7 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 		if (row_of[i] >= 0)
 			tell(item, rows, row_of[i], NULL);
 		else if (repeat && n > 1 && item->slot != NULL)
-			send_alone(item);
+			again(item, err != NULL);
 		else
 			tell(item, rows, 0, err);
 	}
@@ -171,7 +185,16 @@ send_group(void *arg)
 	struct buf text;
 	int n = 0;
 
-	if (self->query != NULL || TAILQ_EMPTY(&self->waiting))
+	if (self->query != NULL)
+		return;
+	item = TAILQ_FIRST(&self->waiting);
+	if (item != NULL && item->left_out > 0 &&
+	    TAILQ_NEXT(item, entry) == NULL) {
+		/* It may wait for its lock, and shall not be waited for. */
+		send_alone(item);
+		return;
+	}
+	if (item == NULL)
 		return;
 	buf_init(&text, 64u << 20);
 	while ((item = TAILQ_FIRST(&self->waiting)) != NULL && n < MOST &&

@@ -41,15 +41,17 @@ on_each(const struct pg_rows *rows, int row, void *arg)
 }
 
 static void
-world_open(struct world *world)
+world_open_again(struct world *world, int again)
 {
 	struct pg_opts opts = {.name = "test",
 	    .conninfo = servers.pg_url,
 	    .size = 2,
 	    .max_waiting = 1000,
 	    .timeout_ms = 20000};
-	struct pg_group_opts group = {
-	    .stmt = STMT_TEST_GROUP, .each = on_each, .arg = world};
+	struct pg_group_opts group = {.stmt = STMT_TEST_GROUP,
+	    .again = again,
+	    .each = on_each,
+	    .arg = world};
 
 	memset(world, 0, sizeof *world);
 	world->loop = group.loop = loop_new();
@@ -57,6 +59,12 @@ world_open(struct world *world)
 	world->group = pg_group_new(&group);
 	for (int i = 0; i < MANY; i++)
 		world->all[i].world = world;
+}
+
+static void
+world_open(struct world *world)
+{
+	world_open_again(world, 0);
 }
 
 static void
@@ -167,6 +175,39 @@ TEST(what_has_no_row_in_company_is_sent_alone)
 		CHECK_INT(world.all[i].company, ==, i % 5 == 0 ? 1 : 10);
 	}
 	CHECK_INT(world.rows, ==, 10);
+	world_close(&world);
+}
+
+/* The statement leaves them out of more than two. */
+TEST(what_is_left_out_goes_along_again_before_it_is_alone)
+{
+	struct world world;
+
+	world_open_again(&world, 1);
+	for (int i = 0; i < 10; i++)
+		add(&world, i, 1, i % 5 == 0);
+	run_until(&world, 10);
+	for (int i = 0; i < 10; i++) {
+		CHECK_INT(world.all[i].v, ==, i);
+		CHECK_INT(world.all[i].company, ==, i % 5 == 0 ? 2 : 10);
+	}
+	world_close(&world);
+
+	world_open_again(&world, 2);
+	for (int i = 0; i < 9; i++)
+		add(&world, i, 1, i % 3 == 0);
+	run_until(&world, 9);
+	for (int i = 0; i < 9; i++)
+		CHECK_INT(world.all[i].company, ==, i % 3 == 0 ? 1 : 9);
+	CHECK_INT(world.rows, ==, 9);
+	world_close(&world);
+
+	/* The last of its kind is not what others wait behind. */
+	world_open_again(&world, 5);
+	for (int i = 0; i < 4; i++)
+		add(&world, i, 1, i == 0);
+	run_until(&world, 4);
+	CHECK_INT(world.all[0].company, ==, 1);
 	world_close(&world);
 }
 
@@ -296,6 +337,8 @@ main(void)
 		what_comes_in_one_turn_goes_together_and_each_has_its_row),
 	    cmocka_unit_test(nobody_waits_for_company),
 	    cmocka_unit_test(what_has_no_row_in_company_is_sent_alone),
+	    cmocka_unit_test(
+		what_is_left_out_goes_along_again_before_it_is_alone),
 	    cmocka_unit_test(one_that_is_refused_harms_no_other),
 	    cmocka_unit_test(a_cancelled_one_is_not_told),
 	    cmocka_unit_test(what_is_too_long_goes_in_parts),
