@@ -60,11 +60,14 @@ language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off as $$
 declare
-	k int := 0;
+	many int := cardinality(p_items);
+	k int;
 	users uuid[];
 	-- of each item
+	ids uuid[] := array(select f.id from unnest(p_items) with ordinality f
+		order by f.ordinality);
 	owners uuid[];
-	charges uuid[] := '{}';
+	charges uuid[] := array_fill(null::uuid, array[many]);
 	back bigint[] := '{}'; -- what its user gets back
 	entries bigint[] := '{}'; -- the ledger's entry of that
 	times timestamptz[] := '{}';
@@ -78,10 +81,9 @@ begin
 		cross join lateral (select y.user_id from generations y
 			where y.id = f.id and y.status not in ('completed', 'failed',
 			'cancelled') offset 0 for update) x order by f.ordinality);
-	if cardinality(owners) <> cardinality(p_items) then
+	if cardinality(owners) <> many then
 		raise exception 'generations: % of % to be ended are there, and open',
-			cardinality(owners), cardinality(p_items)
-			using errcode = 'P0002';
+			cardinality(owners), many using errcode = 'P0002';
 	end if;
 	users := array(select distinct u from unnest(owners) u order by u);
 	perform from accounts a where a.user_id = any (users) order by a.user_id
@@ -92,6 +94,11 @@ begin
 		error_message = f.message, provider_message = f.provider_message,
 		error_retryable = f.retryable, provider_position = null
 		from unnest(p_items) f where x.id = f.id;
+	get diagnostics k = row_count;
+	if k <> many then
+		raise exception 'generations: only % of % are different ones', k, many
+			using errcode = 'P0002';
+	end if;
 	update jobs j set status = case f.status when 'failed' then 'failed'
 		else 'cancelled' end::job_status, owner = null, finished_at = now(),
 		last_error = f.code
@@ -110,33 +117,27 @@ begin
 		charges[c.at] := c.id;
 		back[c.at] := c.refunded;
 	end loop;
-	for c in select u.charge_id, u.at from unnest(charges) with ordinality
-			f (id, at) cross join lateral (select distinct x.charge_id, f.at
-			from grant_use x where x.charge_id = f.id offset 0) u
-		where back[u.at] > 0 order by u.at loop
-		perform grants_return(c.charge_id, back[c.at]);
-	end loop;
+	perform grants_return(f.id, back[f.at])
+		from unnest(charges) with ordinality f (id, at)
+		where back[f.at] > 0 and exists (select from grant_use u
+			where u.charge_id = f.id offset 0);
 	for l in insert into ledger_entry (user_id, type, amount, charge_id, note)
 		select owners[f.ordinality], 'video_refund', back[f.ordinality],
 			charges[f.ordinality], left(f.code, 1000)
 		from unnest(p_items) with ordinality f where back[f.ordinality] > 0
 		returning * loop
-		k := k + 1;
-		while charges[k] is distinct from l.charge_id loop
-			k := k + 1; -- that one gets nothing back
-		end loop;
+		k := array_position(charges, l.charge_id);
 		entries[k] := l.id;
 		times[k] := l.created_at;
 		leaves[k] := l.balance_after;
 	end loop;
 	-- Who waited for the room; told with the user's last.
-	for k in reverse cardinality(p_items)..1 loop
+	for k in reverse many..1 loop
 		if owners[k] = any (users) then
 			users := array_remove(users, owners[k]);
 			news[k] := user_promote(owners[k]);
 		end if;
 	end loop;
-	k := 0;
 	for e in insert into events (type, user_id, generation_id, version, data,
 			balance, balance_version)
 		select 'generation.' || f.status, x.user_id, f.id, x.version,
@@ -144,7 +145,7 @@ begin
 		from unnest(p_items) with ordinality f cross join lateral (select y.*
 			from generations y where y.id = f.id offset 0) x
 		returning * loop
-		k := k + 1;
+		k := array_position(ids, e.generation_id);
 		n := p_items[k].n;
 		outcome := p_items[k].status;
 		event_seq := e.seq;

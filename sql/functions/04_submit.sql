@@ -81,13 +81,16 @@ declare
 	old_id uuid;
 	old_hash bytea;
 	made submit_item[] := '{}';
-	-- of each that is made: the ledger's entry of it, or of grants that ran out
-	-- before it, and the balance after that
+	-- of each that is made
+	ids uuid[] := '{}';
+	charges uuid[] := '{}';
+	-- the ledger's entry of it, or of grants that ran out before it, and the
+	-- balance after that
 	entries bigint[] := '{}';
 	times timestamptz[] := '{}';
 	leaves bigint[] := '{}';
 	spends boolean := false; -- somebody has grants
-	k int := 0;
+	k int;
 	l ledger_entry;
 	e events;
 begin
@@ -182,6 +185,8 @@ begin
 		i.in_line := waits > 0 or runs >= limit_of;
 		i.charge := uuid7();
 		made := made || i;
+		ids := ids || i.id;
+		charges := charges || i.charge;
 		entries := entries || expired.id;
 		times := times || expired.created_at;
 		leaves := leaves || expired.balance_after;
@@ -201,36 +206,28 @@ begin
 		prompt, negative_prompt, spec, resolved, start_asset_id,
 		end_asset_id, status, credits, idem_key, body_hash, title,
 		deadline_s, deadline_at)
-	select x.id, x.user_id, x.api_key,
-		x.project, x.parent, x.relation,
-		x.mode, x.model_id, x.model, x.model_name, x.route,
-		x.provider, coalesce(x.spec->>'prompt', ''),
-		x.spec->>'negative_prompt', x.spec, x.resolved,
-		x.start_asset, x.end_asset, case when x.in_line
-		then 'pending' else 'queued' end::generation_status,
-		x.credits, x.key, decode(x.hash, 'hex'),
-		x.title, x.deadline_s,
-		case when not x.in_line then now() + make_interval(secs => queue_s)
-		end
+	select x.id, x.user_id, x.api_key, x.project, x.parent, x.relation,
+		x.mode, x.model_id, x.model, x.model_name, x.route, x.provider,
+		coalesce(x.spec->>'prompt', ''), x.spec->>'negative_prompt', x.spec,
+		x.resolved, x.start_asset, x.end_asset, case when x.in_line then
+		'pending' else 'queued' end::generation_status, x.credits, x.key,
+		decode(x.hash, 'hex'), x.title, x.deadline_s, case when not x.in_line
+		then now() + make_interval(secs => queue_s) end
 	from unnest(made) x;
 	insert into charges (id, generation_id, user_id, quote, breakdown,
 		price_plan_id, plan_version)
-	select x.charge, x.id, x.user_id, x.credits,
-		x.breakdown, x.plan, (select p.version
-		from price_plans p where p.id = x.plan)
+	select x.charge, x.id, x.user_id, x.credits, x.breakdown, x.plan,
+		(select p.version from price_plans p where p.id = x.plan)
 	from unnest(made) x;
 	if spends then
 		perform grants_spend(x.charge, x.user_id, x.credits)
 			from unnest(made) x where x.credits > 0;
 	end if;
 	for l in insert into ledger_entry (user_id, type, amount, charge_id)
-		select x.user_id, 'video_generation', -x.credits,
-			x.charge from unnest(made) x where x.credits > 0
+		select x.user_id, 'video_generation', -x.credits, x.charge
+			from unnest(made) x where x.credits > 0
 		returning * loop
-		k := k + 1;
-		while made[k].charge <> l.charge_id loop
-			k := k + 1; -- that one was free
-		end loop;
+		k := array_position(charges, l.charge_id);
 		entries[k] := l.id;
 		times[k] := l.created_at;
 		leaves[k] := l.balance_after;
@@ -240,19 +237,17 @@ begin
 		then 'scheduled' else 'queued' end::job_status,
 		coalesce(x.priority, 100)
 	from unnest(made) x;
-	k := 0;
 	for e in insert into events (type, user_id, generation_id, version, data,
 			balance, balance_version)
-		select 'generation.created', x.user_id, x.id,
-			s.version, generation_data(s), case when x.credits > 0
+		select 'generation.created', x.user_id, x.id, s.version,
+			generation_data(s), case when x.credits > 0
 			then leaves[x.ordinality] end, case when x.credits > 0
 			then entries[x.ordinality] end
-		from unnest(made) with ordinality x cross join lateral (select y.* from generations y
-			where y.id = x.id offset 0) s
+		from unnest(made) with ordinality x cross join lateral (select y.*
+			from generations y where y.id = x.id offset 0) s
 		returning * loop
-		k := k + 1;
-		i := made[k];
-		n := i.n;
+		k := array_position(ids, e.generation_id);
+		n := made[k].n;
 		outcome := 'created';
 		event_seq := e.seq;
 		event := event_json(e);

@@ -117,9 +117,11 @@ begin
 	if cardinality(names) = 0 then
 		return;
 	end if;
-	stuck := array(select distinct u from unnest(p_providers) u
-		where u <> all (names));
-	if p_move and cardinality(stuck) > 0 then
+	if p_move then
+		stuck := array(select distinct u from unnest(p_providers) u
+			where u <> all (names));
+	end if;
+	if cardinality(stuck) > 0 then
 		-- What is left after each provider's own queue.
 		select array_agg(t.provider), array_agg(t.n) into able, free from (
 			select o.provider, (o.n - (select count(*) from (select

@@ -337,33 +337,3 @@ begin
 end $$;
 create trigger job_guard before insert or update on jobs
 	for each row execute function job_guard();
-
--- At commit, for each end: one row by its id, and the entries that it has.
-create or replace function generation_is_settled() returns trigger
-language plpgsql as $$
-declare
-	c record;
-	back bigint;
-begin
-	select x.id, x.refunded, x.fee, x.quote, x.settled into c from charges x
-		where x.generation_id = new.id;
-	if not found then
-		if new.status = 'cancelled' and not exists (select from jobs
-			where generation_id = new.id) then
-			return null; -- a draft that was never submitted
-		end if;
-		raise exception 'generation %: ended without a charge', new.id
-			using errcode = 'P0020';
-	end if;
-	select coalesce(sum(l.amount), 0) into back from ledger_entry l
-		where l.charge_id = c.id and l.type <> 'video_generation';
-	if back <> c.refunded
-		or new.status in ('failed', 'cancelled')
-			and c.refunded + c.fee <> c.quote
-		or new.status = 'completed' and (c.settled is null
-			or c.settled + c.refunded <> c.quote) then
-		raise exception 'generation %: % and its charge disagree', new.id,
-			new.status using errcode = 'P0020';
-	end if;
-	return null;
-end $$;

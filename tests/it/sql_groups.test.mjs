@@ -177,3 +177,15 @@ test('two instances end the jobs of the same users at once: no deadlock, all pai
 	assert.deepEqual(await f.k.audit(), {});
 	assert.ok(refused <= 8);
 });
+
+test('one that stands twice in a group ends nobody', async () => {
+	const f = await server.fresh();
+	const jobs = await claimed(f, [await f.k.user(1000, 100)], 2);
+	for (const w of jobs) await f.k.start(w, f.owner);
+	const before = await story(f, jobs);
+	const ends = [jobs[0], jobs[1], jobs[0]].map((w) => ({ job: w.job_id }));
+	await assert.rejects(f.k.fails(f.owner, ends), { code: 'P0002' });
+	assert.deepEqual(await story(f, jobs), before);
+	assert.deepEqual(outcomes(await f.k.fails(f.owner, ends.slice(0, 2))), { 1: 'failed', 2: 'failed' });
+	assert.deepEqual(await f.k.audit(), {});
+});
