@@ -1,6 +1,5 @@
 /*
- * engine.c - the engine itself: its instance row and heartbeat, the wake
- * signal, drain.
+ * engine.c - the engine itself: its instance row and heartbeat, drain.
  */
 #define LOG_MODULE "jobs"
 #include <stdio.h>
@@ -11,13 +10,10 @@
 #include "reeld/clock.h"
 #include "reeld/live.h"
 #include "reeld/log.h"
-#include "reeld/redis.h"
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "0"
 #endif
-
-#define WAKE_CHANNEL "reeld:wake"
 
 static void beat(void *arg);
 
@@ -96,136 +92,6 @@ beat(void *arg)
 		    &self->beat_query, on_registered, self);
 }
 
-/* --- Hints ------------------------------------------------------------------
- */
-
-static void
-hint(struct engine *self, const char *text)
-{
-	if (self->d.redis != NULL)
-		redis_publish(self->d.redis, WAKE_CHANNEL, text, strlen(text));
-}
-
-static void
-on_wake(void *arg)
-{
-	struct engine *self = arg;
-
-	claim_start(self);
-}
-
-static void
-wake_local(struct engine *self)
-{
-	if (self->up && !self->draining && !timer_is_set(&self->wake))
-		timer_set_ms(&self->wake, 0); /* once per turn of the loop */
-}
-
-/* A job has ended, or left its provider: whoever is queued for its slot does
- * not wait for the sweep.  Those that end together are one claim. */
-void
-engine_room(struct engine *self)
-{
-	if (self->up && !self->draining && !timer_is_set(&self->wake))
-		timer_set_ms(&self->wake, 5);
-}
-
-void
-engine_wake(struct engine *self)
-{
-	/* One hint per burst is enough. */
-	if (!timer_is_set(&self->wake))
-		hint(self, "claim");
-	wake_local(self);
-}
-
-void
-engine_claim(struct engine *self)
-{
-	if (!timer_is_set(&self->wake))
-		hint(self, "claim");
-	claim_start(self);
-}
-
-static void
-cancel_local(struct engine *self, const char *generation)
-{
-	struct job *job = job_find(self, generation);
-
-	if (job != NULL && !job->state.cancel)
-		job_on_simple(job, ON_CANCEL);
-}
-
-static void
-hurry_local(struct engine *self, const char *generation)
-{
-	struct job *job = job_find(self, generation);
-
-	if (job != NULL)
-		job_on_simple(job, ON_HURRY);
-}
-
-void
-engine_cancel_hint(struct engine *self, const char *generation)
-{
-	char text[64];
-
-	if (job_find(self, generation) != NULL) {
-		cancel_local(self, generation);
-		return;
-	}
-	snprintf(text, sizeof text, "cancel %.36s", generation);
-	hint(self, text);
-}
-
-void
-engine_hurry(struct engine *self, const char *generation)
-{
-	char text[64];
-
-	if (job_find(self, generation) != NULL) {
-		hurry_local(self, generation);
-		return;
-	}
-	snprintf(text, sizeof text, "hurry %.36s", generation);
-	hint(self, text);
-}
-
-static void
-on_hint(const char *channel, const char *data, size_t len, void *arg)
-{
-	struct engine *self = arg;
-	char text[512];
-	struct id id;
-
-	(void)channel;
-	if (len >= sizeof text || !self->up)
-		return;
-	memcpy(text, data, len);
-	text[len] = '\0';
-	if (str_eq(text, "claim"))
-		wake_local(self);
-	else if (str_eq(text, "adopt") && !self->draining)
-		timer_set_ms(&self->tidy, (int64_t)random_below(50));
-	else if (str_starts(text, "cancel ") && id_parse(text + 7, &id))
-		cancel_local(self, id.text);
-	else if (str_starts(text, "hurry ") && id_parse(text + 6, &id))
-		hurry_local(self, id.text);
-	else if (str_starts(text, "found "))
-		hook_found(self, text + 6);
-}
-
-void
-engine_hint_found(struct engine *self, const char *text)
-{
-	char line[512];
-
-	if (hook_found(self, text))
-		return;
-	if (snprintf(line, sizeof line, "found %s", text) < (int)sizeof line)
-		hint(self, line);
-}
-
 /* --- Life
  * --------------------------------------------------------------------- */
 
@@ -297,13 +163,11 @@ engine_new(const struct engine_deps *deps)
 	buf_init(&self->sent, 1 << 20);
 	timer_init(&self->beat, loop, "engine beat", beat, self);
 	timer_init(&self->sweep, loop, "engine sweep", on_sweep, self);
-	timer_init(&self->wake, loop, "engine wake", on_wake, self);
 	timer_init(&self->flush, loop, "engine flush", progress_flush, self);
 	timer_init(&self->tidy, loop, "engine tidy", sweep_tidy, self);
 	self->starts = gather(self, STMT_ATTEMPTS_START);
 	self->fails = gather(self, STMT_GENERATIONS_FAIL);
-	if (self->d.redis != NULL)
-		redis_subscribe(self->d.redis, WAKE_CHANNEL, on_hint, self);
+	hints_open(self, loop);
 	return self;
 }
 
@@ -332,8 +196,6 @@ engine_free(struct engine *self)
 {
 	if (self == NULL)
 		return;
-	if (self->d.redis != NULL)
-		redis_subscribe(self->d.redis, WAKE_CHANNEL, NULL, NULL);
 	drop_everything(self);
 	cancel_queries(self);
 	pg_group_free(self->starts);
@@ -345,7 +207,7 @@ engine_free(struct engine *self)
 	purge_end(self);
 	timer_fini(&self->beat);
 	timer_fini(&self->sweep);
-	timer_fini(&self->wake);
+	hints_close(self);
 	timer_fini(&self->flush);
 	timer_fini(&self->tidy);
 	timer_fini(&self->drain_timer);
@@ -429,7 +291,7 @@ engine_job_gone(struct engine *self)
 	timer_clear(&self->beat);
 	pg_query_cancel(&self->beat_query);
 	events_flush(self);
-	hint(self, "adopt");
+	hint_send(self, "adopt");
 	pg_query_start(self->d.pg, STMT_INSTANCE_STOP,
 	    PG_ARGS(self->instance.text), &self->stop_query, on_stopped, self);
 }
@@ -443,8 +305,8 @@ on_all_released(const struct pg_rows *rows, const struct err *err, void *arg)
 		log_warn("msg=%s", log_text(err->msg));
 	else
 		self->stats.released += (uint64_t)pg_i64(rows, 0, "n");
-	hint(self, "adopt");
-	hint(self, "claim");
+	hint_send(self, "adopt");
+	hint_send(self, "claim");
 	engine_job_gone(self);
 }
 

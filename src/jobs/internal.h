@@ -311,6 +311,14 @@ void account_free_all(struct engine *engine);
 /* Rows of accounts were changed: whoever shows them looks again. */
 void accounts_changed(struct engine *engine);
 
+/* hints.c */
+void hints_open(struct engine *engine, struct loop *loop);
+void hints_close(struct engine *engine);
+/* To all instances: "claim", "adopt". */
+void hint_send(struct engine *engine, const char *text);
+/* A job has ended, or left its provider: somebody queued may take its place. */
+void engine_room(struct engine *engine);
+
 /* slots.c */
 /* true: go on now.  false: it is performed when a slot is free. */
 bool engine_slot(struct job *job, enum step_do effect);
@@ -319,8 +327,6 @@ void job_perform(struct job *job, enum step_do effect, int64_t delay_ms);
 
 /* engine.c */
 void engine_job_gone(struct engine *engine);
-/* A job has ended, or left its provider: somebody queued may take its place. */
-void engine_room(struct engine *engine);
 
 /* progress.c */
 void progress_note(struct job *job, int progress, int position);
