@@ -7,7 +7,10 @@
 -- parked performed nothing and is not blamed. When an instance crashed with
 --   one suspect: the poison, if nobody else can be blamed for three crashes,
 --     or for any of those that it is blamed for (lone_crashes: it was all that
---     was performed, or the only suspect); before that, it is set apart;
+--     was performed, or the only suspect); before that, it is set apart. If
+--     instances fall without it, too (two more in ten minutes than it was on
+--     board of), somebody else ends them: then it takes six that it is blamed
+--     for;
 --   else nobody is judged: all its suspects are set apart (owner null, and
 --   still suspect), in the transaction that first looks at them.
 -- Those set apart are taken by halves: of the least blamed, who crashed
@@ -220,6 +223,8 @@ declare
 		and beat_at < now() - p_dead);
 	after uuid := coalesce(p_after, '00000000-0000-0000-0000-000000000000');
 	crowd uuid[]; -- crashed while they performed several jobs
+	lately int := (select count(*) from instances where stopped_at is null
+		and beat_at < now() - p_dead and beat_at > now() - interval '10 min');
 	open uuid[]; -- crashed with suspects, and not judged (yet)
 	x uuid;
 	ids uuid[];
@@ -257,7 +262,8 @@ begin
 			order by id for update skip locked);
 		continue when cardinality(ids) <> n;
 		open := array_remove(open, x);
-		if n = 1 and (lone >= 3 or others = 0 and lone >= most) then
+		if n = 1 and (case when lately >= most + 2 then lone >= 6
+				else lone >= 3 or others = 0 and lone >= most end) then
 			guilty := guilty || ids;
 			continue;
 		end if;

@@ -16,6 +16,7 @@ with page as materialized (
 )
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
+	j.lone_crashes,
 	j.last_error, ms(a.result_expires_at) as result_expires_ms,
 	result_is_expiring(a, j) as result_expiring,
 	(extract(epoch from g.created_at) * 1000000)::bigint
@@ -43,6 +44,7 @@ with page as materialized (
 )
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
+	j.lone_crashes,
 	j.last_error, ms(a.result_expires_at) as result_expires_ms,
 	result_is_expiring(a, j) as result_expiring,
 	(extract(epoch from g.created_at) * 1000000)::bigint
@@ -71,6 +73,7 @@ limit 20;
 -- name: admin_job_get (uuid)
 select gp.*, u.email, g.provider_message, j.id as job_id,
 	j.status::text as job_status, j.step, j.owner, j.tries, j.crash_count,
+	j.lone_crashes,
 	j.last_error, ms(a.result_expires_at) as result_expires_ms,
 	result_is_expiring(a, j) as result_expiring,
 	(extract(epoch from g.created_at) * 1000000)::bigint

@@ -28,6 +28,7 @@ admin_job_view(const struct pg_rows *rows, int row, void *arg)
 		api_set_text(job, "owner", rows, row, "owner");
 		api_set_int(job, "tries", rows, row, "tries");
 		api_set_int(job, "crash_count", rows, row, "crash_count");
+		api_set_int(job, "lone_crashes", rows, row, "lone_crashes");
 		api_set_text(job, "last_error", rows, row, "last_error");
 		api_set_time(
 		    job, "result_expires_at", rows, row, "result_expires_ms");

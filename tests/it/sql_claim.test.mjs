@@ -129,6 +129,9 @@ function crashes({ k, conn }) {
 	const c = {
 		kill: (...ids) => conn.query("update instances set beat_at = now() - interval '1 min' "
 			+ 'where id = any ($1)', [ids]),
+		// So long ago that they say nothing about the next one.
+		forget: () => conn.query("update instances set beat_at = now() - interval '11 min' "
+			+ "where beat_at < now() - interval '20 s'"),
 		// A whole pass, as an engine makes it.
 		pass: async (o, limit = 100, names = null) => {
 			const all = [];
@@ -261,6 +264,7 @@ test('what was parked is not blamed for a crash, nor judged, nor set apart', asy
 	await conn.query('update jobs set crash_count = 2');
 	const bad = await k.at('submitted', u, route, live);
 	await conn.query('update jobs set crash_count = 2, lone_crashes = 1 where id = $1', [bad.job_id]);
+	await c.forget();
 	await c.kill(live);
 	live = await k.instance();
 	assert.deepEqual((await c.pass(live)).map((r) => [r.job_id, r.outcome]).sort(),
@@ -293,6 +297,40 @@ test('a lone suspect in company is judged at the third time', async () => {
 		[{ m: 0 }]);
 });
 
+test('where others fall, too, it takes six', async () => {
+	const w = await fresh();
+	const { k, route, conn } = w;
+	const c = crashes(w);
+	const u = await k.user(100, 10);
+	let live = w.owner;
+	const [one] = await c.twice(1, live, route, u);
+	// On board of two crashes, and of each that comes; four were without it.
+	const strangers = await Promise.all([1, 2, 3, 4].map(() => k.instance()));
+	await c.kill(...strangers);
+	const seen = [];
+	while (seen.at(-1) !== 'poisoned') {
+		await c.kill(live);
+		live = await k.instance();
+		await c.kill(await k.instance());
+		const rows = await c.pass(live);
+		seen.push(rows.find((r) => r.outcome !== 'adopted')?.outcome);
+		if (seen.at(-1) === 'set_apart') assert.ok((await c.of(live)).includes(one.job_id), 'and goes on');
+		assert.ok(seen.length < 9);
+	}
+	assert.deepEqual(seen, [...Array(5).fill('set_apart'), 'poisoned']);
+	assert.deepEqual(await k.audit(), {});
+	// Those are forgotten; the next is judged by three again.
+	await c.forget();
+	const [two] = await c.twice(1, live, route, u);
+	seen.length = 0;
+	while (seen.at(-1) !== 'poisoned' && seen.length < 9) {
+		await c.kill(live);
+		live = await k.instance();
+		seen.push((await c.pass(live)).find((r) => r.job_id === two.job_id && r.outcome !== 'adopted')?.outcome);
+	}
+	assert.deepEqual(seen, ['set_apart', 'set_apart', 'poisoned']);
+});
+
 test('a suspect that is alone at last is not judged for what it shared', async () => {
 	const w = await fresh();
 	const { k, conn, route } = w;
@@ -315,6 +353,7 @@ test('a suspect that is alone at last is not judged for what it shared', async (
 	// It is cleared whole; and three times alone from then on is the end.
 	assert.equal(await c.clean(live, [jobs[0].job_id]), 1);
 	assert.equal((await k.one('select lone_crashes as n from jobs where id = $1', [jobs[0].job_id])).n, 0);
+	await c.forget();
 	for (const what of ['adopted', 'adopted', 'poisoned']) {
 		await c.kill(live);
 		live = await k.instance();
