@@ -18,6 +18,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0011_orders.sql \
 	sql/migrations/0012_ends.sql \
 	sql/migrations/0013_rows.sql \
+	sql/migrations/0014_guards.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \
 	sql/functions/02_money.sql \

@@ -19,7 +19,7 @@ create type submit_item as (n int, user_id uuid, id uuid, key text,
 	start_asset uuid, end_asset uuid, project uuid, title text,
 	deadline_s int, priority int, parent uuid, relation text,
 	provider text, model_id uuid, model text, model_name text,
-	in_line boolean, charge uuid);
+	in_line boolean);
 
 create function submit_lock_id(p_user uuid, p_key text) returns bigint
 language plpgsql immutable as $$
@@ -59,6 +59,14 @@ declare
 	runs_max int;
 	waits_max int;
 	queue_s int;
+	-- of each user
+	users uuid[];
+	balances bigint[];
+	active int[];
+	waiting int[];
+	limits int[];
+	statuses text[];
+	expiries timestamptz[]; -- of the first of his grants
 	-- the user of the order, as his orders before it leave him
 	who uuid;
 	user_status text;
@@ -66,7 +74,6 @@ declare
 	runs int;
 	waits int;
 	limit_of int;
-	first_expiry timestamptz; -- of his grants
 	last bigint;
 	expired ledger_entry; -- of grants that ran out, the last
 	-- the route of the order, and its model
@@ -83,7 +90,7 @@ declare
 	made submit_item[] := '{}';
 	-- of each that is made
 	ids uuid[] := '{}';
-	charges uuid[] := '{}';
+	charges uuid[];
 	-- the ledger's entry of it, or of grants that ran out before it, and the
 	-- balance after that
 	entries bigint[] := '{}';
@@ -107,6 +114,18 @@ begin
 			'video_concurrent_limit', 'video_waiting_limit',
 			'video_queue_deadline_s') and (jsonb_typeof(value) = 'number'
 			or key = 'video_generation_enabled');
+	select array_agg(w.id), array_agg(w.balance), array_agg(w.active),
+		array_agg(w.waiting), array_agg(w.status), array_agg(w.most),
+		array_agg(w.expiry)
+		into users, balances, active, waiting, statuses, limits, expiries
+		from (select distinct x.user_id as id from unnest(p_items) x) d
+		cross join lateral (select a.user_id as id, a.balance, a.active,
+			a.waiting, u.status::text, coalesce(u.concurrent_limit, runs_max)
+			as most, (select min(gr.expires_at) from grants gr
+				where gr.user_id = a.user_id and gr.remaining > 0) as expiry
+			from accounts a left join users u on u.id = a.user_id
+				and u.deleted_at is null
+			where a.user_id = d.id offset 0) w;
 	foreach i in array p_items loop
 		old_id := null;
 		if i.key is not null then
@@ -125,21 +144,20 @@ begin
 		end if;
 		if i.user_id is distinct from who then
 			who := i.user_id;
-			select a.balance, a.active, a.waiting into has, runs, waits
-				from accounts a where a.user_id = who;
-			select u.status, coalesce(u.concurrent_limit, runs_max)
-				into user_status, limit_of
-				from users u where u.id = who and u.deleted_at is null;
+			k := array_position(users, who);
+			has := balances[k];
+			runs := active[k];
+			waits := waiting[k];
+			user_status := statuses[k];
+			limit_of := limits[k];
 			expired := null;
-			select min(gr.expires_at) into first_expiry from grants gr
-				where gr.user_id = who and gr.remaining > 0;
-			if first_expiry <= now() then
+			if expiries[k] <= now() then
 				last := grants_expire_user(who);
 				select x.* into expired from ledger_entry x
 					where x.id = last;
 				has := coalesce(expired.balance_after, has);
 			end if;
-			spends := spends or first_expiry is not null;
+			spends := spends or expiries[k] is not null;
 		end if;
 		if old_id is not null then
 			outcome := case when old_hash = decode(i.hash, 'hex')
@@ -183,10 +201,8 @@ begin
 		i.model_name := found_name;
 		i.deadline_s := coalesce(i.deadline_s, found_deadline_s);
 		i.in_line := waits > 0 or runs >= limit_of;
-		i.charge := uuid7();
 		made := made || i;
 		ids := ids || i.id;
-		charges := charges || i.charge;
 		entries := entries || expired.id;
 		times := times || expired.created_at;
 		leaves := leaves || expired.balance_after;
@@ -200,6 +216,7 @@ begin
 	if cardinality(made) = 0 then
 		return;
 	end if;
+	charges := array(select uuid7() from unnest(ids));
 
 	insert into generations (id, user_id, api_key_id, project_id, parent_id,
 		relation, mode, model_id, model, model_name, route_id, provider,
@@ -216,16 +233,17 @@ begin
 	from unnest(made) x;
 	insert into charges (id, generation_id, user_id, quote, breakdown,
 		price_plan_id, plan_version)
-	select x.charge, x.id, x.user_id, x.credits, x.breakdown, x.plan,
-		(select p.version from price_plans p where p.id = x.plan)
-	from unnest(made) x;
+	select charges[x.ordinality], x.id, x.user_id, x.credits, x.breakdown,
+		x.plan, (select p.version from price_plans p where p.id = x.plan)
+	from unnest(made) with ordinality x;
 	if spends then
-		perform grants_spend(x.charge, x.user_id, x.credits)
-			from unnest(made) x where x.credits > 0;
+		perform grants_spend(charges[x.ordinality], x.user_id, x.credits)
+			from unnest(made) with ordinality x where x.credits > 0;
 	end if;
 	for l in insert into ledger_entry (user_id, type, amount, charge_id)
-		select x.user_id, 'video_generation', -x.credits, x.charge
-			from unnest(made) x where x.credits > 0
+		select x.user_id, 'video_generation', -x.credits,
+				charges[x.ordinality]
+			from unnest(made) with ordinality x where x.credits > 0
 		returning * loop
 		k := array_position(charges, l.charge_id);
 		entries[k] := l.id;
@@ -247,7 +265,8 @@ begin
 			from generations y where y.id = x.id offset 0) s
 		returning * loop
 		k := array_position(ids, e.generation_id);
-		n := made[k].n;
+		i := made[k];
+		n := i.n;
 		outcome := 'created';
 		event_seq := e.seq;
 		event := event_json(e);
@@ -255,8 +274,18 @@ begin
 			times[k]);
 		seqs := array[e.seq];
 		balance := leaves[k];
-		select x.* into g from generation_public x
-			where x.id = e.generation_id;
+		-- What generation_public has of it; to look it up took as long as to
+		-- write its charge.
+		g := row(i.id, i.user_id, case when i.in_line then 'pending'
+			else 'queued' end, null, 0, 'none', e.version, i.model,
+			i.model_name, i.provider, i.mode, coalesce(i.spec->>'prompt', ''),
+			null, i.spec->>'negative_prompt', i.spec, i.resolved,
+			i.start_asset, i.end_asset, i.credits, 'charged', 0, null, null,
+			null, null, null, null, null, null, 'none', null, null, null,
+			i.parent, i.relation, i.title, false, i.project,
+			ms(e.created_at), null, null, null, case when not i.in_line
+			then ms(e.created_at + make_interval(secs => queue_s)) end
+			)::generation_public;
 		return next;
 	end loop;
 end $$;
@@ -313,7 +342,7 @@ begin
 		encode(p_hash, 'hex'), p_api_key, p_route, p_mode, p_spec, p_resolved, p_credits,
 		p_breakdown, p_plan, p_start, p_end, p_project, p_title,
 		p_deadline_s, p_priority, p_parent, p_relation, null, null, null,
-		null, null, null)::submit_item]);
+		null, null)::submit_item]);
 	res.outcome := s.outcome;
 	res.event_seq := s.event_seq;
 	res.event := s.event;

@@ -102,12 +102,14 @@ submit_free(struct submit *item)
 	free(item);
 }
 
-/* The first one made by its transaction: a claim for it finds them all. */
+/* The first one of its transaction that may be claimed, and does not wait for
+ * another of its user to end: a claim for it finds them all. */
 static bool
-is_first_made(const struct pg_rows *rows, int row)
+is_first_queued(const struct pg_rows *rows, int row)
 {
 	for (int i = 0; i <= row; i++)
-		if (str_eq(pg_text(rows, i, "outcome"), "created"))
+		if (str_eq(pg_text(rows, i, "outcome"), "created") &&
+		    str_eq(pg_text(rows, i, "status"), "queued"))
 			return i == row;
 	return false;
 }
@@ -118,7 +120,7 @@ on_each(const struct pg_rows *rows, int row, void *arg)
 	struct submits *self = arg;
 
 	/* PostgreSQL looks for it while its news and reply are made. */
-	if (is_first_made(rows, row))
+	if (is_first_queued(rows, row))
 		engine_claim(self->app->engine);
 	engine_publish(self->app->engine, rows, row);
 }

@@ -37,6 +37,8 @@ const rules = [
 	['charges', 'fee', 'fee = -1', 'fee = 0'],
 	['charges', 'settled', 'settled = 9', 'settled = 10'],
 	['charges', 'settled', 'settled = -1, refunded = 11 - 1', 'settled = 0, refunded = 10'],
+	['accounts', 'active', 'active = -1', 'active = 0'],
+	['accounts', 'waiting', 'waiting = -1', 'waiting = 0'],
 	['jobs', 'kind', `kind = 'odd'`, `kind = 'stitch'`],
 	['jobs', 'step', `step = 'odd'`, `step = 'store'`],
 	['jobs', 'lone_crashes', 'lone_crashes = -1', 'lone_crashes = 0'],
@@ -49,7 +51,8 @@ test('a value beside those allowed is refused, and named', async () => {
 	const { k, conn, route, owner } = await server.fresh();
 	const u = await k.user(100);
 	const g = await k.submit(u, route, { credits: 10 });
-	const keys = { generations: 'id', charges: 'generation_id', jobs: 'generation_id' };
+	const keys = { generations: 'id', charges: 'generation_id', jobs: 'generation_id',
+		accounts: '(select id from generations g where g.user_id = accounts.user_id)' };
 	for (const [table, column, bad, good] of rules) {
 		const set = (what) => conn.query(`update ${table} set ${what} where ${keys[table]} = $1`,
 			what.includes('$2') ? [g.id, owner] : [g.id]);

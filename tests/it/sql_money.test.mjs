@@ -270,6 +270,33 @@ test('several orders in one transaction: each has its own end', async () => {
 	assert.deepEqual(await k.audit(), {});
 });
 
+// It is put together from what was written, not looked up.
+test('what an order returns is what generation_public has of it', async () => {
+	const { k, conn, route } = await fresh();
+	const u = await k.user(100, 2);
+	const first = await k.submit(u, route);
+	const asset = async (n) => (await k.one(`insert into assets (user_id, kind, backend, key, mime, size_bytes)
+		values ($1, 'source_image', 'local', $2, 'image/png', 1) returning id`, [u, n])).id;
+	const project = (await k.one("insert into projects (user_id, name) values ($1, 'p') returning id", [u])).id;
+	const [plan] = (await conn.query('select id from price_plans limit 1')).rows;
+	const order = (n, more = {}) => ({ n, user_id: u, id: randomUUID(), route, mode: 't2v', spec: { prompt: 'a cat' },
+		resolved: { duration_s: 5 }, credits: 10, breakdown: { lines: [] }, ...more });
+	// The third and the fourth wait.
+	const { rows } = await conn.query('select outcome, event, row_to_json(g) as g from generation_submit_many($1)',
+		[JSON.stringify([order(1, { spec: {} }), order(2, { plan: plan?.id, credits: 0, title: 'A title', project }),
+			order(3, { mode: 'i2v', start_asset: await asset('a'), end_asset: await asset('b'),
+				spec: { prompt: 'x', negative_prompt: 'y' }, parent: first.id, relation: 'remix' }),
+			order(4, { key: 'k', hash: sha('b').toString('hex'), deadline_s: 60, priority: 1 })])]);
+	assert.deepEqual(rows.map((r) => `${r.outcome} ${r.g.status}`), ['created queued', 'created pending',
+		'created pending', 'created pending']);
+	for (const { g, event } of rows) {
+		const stored = await k.one('select row_to_json(x) as x from generation_public x where id = $1', [g.id]);
+		assert.deepEqual(g, stored.x);
+		assert.equal(event.version, g.version);
+	}
+	assert.deepEqual(await k.audit(), {});
+});
+
 test('a row belongs to the user of what it is about', async () => {
 	const { k, conn, route, owner } = await fresh();
 	const [ann, bob] = [await k.user(100), await k.user(100)];
