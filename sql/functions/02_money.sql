@@ -1,7 +1,7 @@
 -- Credits. All of these run on the engine pool, inside the transaction of the
 -- change they belong to, after the generation's job row and before anything
--- else of the user: lock order job -> generation -> account -> charge, grants
--- -> ledger.
+-- else of the user: lock order job -> generation -> account -> grants ->
+-- ledger; a charge goes with its generation.
 
 -- Takes what an expired grant still holds out of the balance. The caller has
 -- the user's account locked. Returns the last ledger entry, or null.

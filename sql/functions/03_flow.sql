@@ -85,20 +85,6 @@ begin
 		raise exception 'generations: % of % to be ended are there, and open',
 			cardinality(owners), many using errcode = 'P0002';
 	end if;
-	users := array(select distinct u from unnest(owners) u order by u);
-	perform from accounts a where a.user_id = any (users) order by a.user_id
-		for update;
-	update generations x set status = f.status, version = x.version + 1,
-		completed_at = now(), updated_at = now(), deadline_at = null,
-		error_class = f.class, error_code = f.code,
-		error_message = f.message, provider_message = f.provider_message,
-		error_retryable = f.retryable, provider_position = null
-		from unnest(p_items) f where x.id = f.id;
-	get diagnostics k = row_count;
-	if k <> many then
-		raise exception 'generations: only % of % are different ones', k, many
-			using errcode = 'P0002';
-	end if;
 	update jobs j set status = case f.status when 'failed' then 'failed'
 		else 'cancelled' end::job_status, owner = null, finished_at = now(),
 		last_error = f.code
@@ -117,6 +103,21 @@ begin
 		charges[c.at] := c.id;
 		back[c.at] := c.refunded;
 	end loop;
+	-- Others wait for the accounts: what needs none of them came before.
+	users := array(select distinct u from unnest(owners) u order by u);
+	perform from accounts a where a.user_id = any (users) order by a.user_id
+		for update;
+	update generations x set status = f.status, version = x.version + 1,
+		completed_at = now(), updated_at = now(), deadline_at = null,
+		error_class = f.class, error_code = f.code,
+		error_message = f.message, provider_message = f.provider_message,
+		error_retryable = f.retryable, provider_position = null
+		from unnest(p_items) f where x.id = f.id;
+	get diagnostics k = row_count;
+	if k <> many then
+		raise exception 'generations: only % of % are different ones', k, many
+			using errcode = 'P0002';
+	end if;
 	perform grants_return(f.id, back[f.at])
 		from unnest(charges) with ordinality f (id, at)
 		where back[f.at] > 0 and exists (select from grant_use u

@@ -13,15 +13,19 @@
 #include "reeld/mem.h"
 #include "reeld/pg.h"
 
-/* PQfnumber() copies and folds the name; ours are exact. */
+/* PQfnumber() copies and folds the name; ours are exact, and no result has one
+ * twice.  Most are asked for in their order: it begins where the last was. */
 static int
 find(const struct pg_rows *rows, const char *column)
 {
+	static int last;
 	int n = PQnfields(rows->result);
 
-	for (int i = 0; i < n; i++) {
+	for (int k = 0, i = last; k < n; k++, i++) {
+		if (i >= n)
+			i = 0;
 		if (strcmp(PQfname(rows->result, i), column) == 0)
-			return i;
+			return last = i;
 	}
 	return -1;
 }
