@@ -46,7 +46,10 @@ const longest = ['it/kills', 'it/failover', 'it/matrix_a', 'it/matrix_b', 'tortu
 const name = (file) => `${basename(dirname(file))}/${basename(file, '.test.mjs')}`;
 const rank = (file) => (longest.indexOf(name(file)) + longest.length + 1) % (longest.length + 1);
 argv.sort((a, b) => rank(a) - rank(b));
-const stream = run({ files: argv, concurrency: jobs, timeout: minutes * 60000 });
+// Told to end, it takes the files along, and each its servers.
+const ended = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => ended.abort());
+const stream = run({ files: argv, concurrency: jobs, timeout: minutes * 60000, signal: ended.signal });
 // A suite, and a file as such, only hold tests.
 const counted = (d) => d.details?.type !== 'suite' && d.name !== d.file;
 const time = (d) => {

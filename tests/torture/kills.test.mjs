@@ -34,7 +34,10 @@ test('D2: a random instance is killed every 2 s under load', async (t) => {
 	await killer;
 	over = true;
 	const ends = await rule(a, { limit_ms: size(180000, 3600000) });
-	t.diagnostic(`${killed} kills, ${JSON.stringify(ends)}, ${all.filter((o) => o.tries > 1).length} asked again`);
+	const why = Object.fromEntries((await a.psql("select error_code, count(*)::int as n from generations "
+		+ "where status = 'failed' group by 1 order by 2 desc")).map((r) => [r.error_code, r.n]));
+	t.diagnostic(`${killed} kills, ${JSON.stringify(ends)}, ${JSON.stringify(why)}, ${
+		all.filter((o) => o.tries > 1).length} asked again`);
 	assert.equal(new Set(all.map((o) => o.id)).size, jobs);
 	assert.equal((ends.completed ?? 0) + (ends.failed ?? 0), jobs, 'no lost answer waits: nobody can call back');
 	const [{ n, spent }] = await a.psql('select count(*) as n, sum(quote - refunded) as spent from charges');
