@@ -86,7 +86,9 @@ on_claimed(const struct pg_rows *rows, const struct err *err, void *arg)
 		self->stats.claimed++;
 		job_begin(job);
 	}
-	if (n > 0 || self->wake_again)
+	/* As many as were asked for: there may be more.  Fewer is all that is
+	 * queued, or that a limit allows; who frees its room wakes us. */
+	if (n >= self->claim_room || self->wake_again)
 		timer_set_ms(&self->wake, 1);
 	self->wake_again = false;
 }
@@ -157,6 +159,7 @@ claim_start(struct engine *self)
 	}
 	if (room > CLAIM_MAX)
 		room = CLAIM_MAX;
+	self->claim_room = room;
 	for (size_t i = 0; i < nitems(columns); i++)
 		buf_init(columns[i], 1 << 20);
 	for (size_t i = 0; provider_at(i) != NULL; i++)

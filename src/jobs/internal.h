@@ -176,6 +176,7 @@ struct engine {
 	int n_lanes;
 
 	bool up, started, draining, releasing, wake_again;
+	int claim_room; /* for how many the claim under way asks */
 	struct loop_timer beat, sweep, wake, flush, tidy, drain_timer;
 	struct pg_query *beat_query, *claim_query, *flush_query, *clean_query,
 	    *check_query, *lost_query, *sent_query, *tidy_query, *cancel_query,
