@@ -339,8 +339,8 @@ begin
 		return generation_unchanged(refused, null);
 	end if;
 	select * into strict s from submit_all(array[(1, p_user, p_id, p_key,
-		encode(p_hash, 'hex'), p_api_key, p_route, p_mode, p_spec, p_resolved, p_credits,
-		p_breakdown, p_plan, p_start, p_end, p_project, p_title,
+		encode(p_hash, 'hex'), p_api_key, p_route, p_mode, p_spec, p_resolved,
+		p_credits, p_breakdown, p_plan, p_start, p_end, p_project, p_title,
 		p_deadline_s, p_priority, p_parent, p_relation, null, null, null,
 		null, null)::submit_item]);
 	res.outcome := s.outcome;

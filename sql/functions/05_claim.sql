@@ -21,15 +21,16 @@
 -- job_claim: takes queued jobs for instance p_owner, lowest (priority,
 -- eligible_at, id) first. The arrays go together: up to p_slots[i] jobs of
 -- provider p_providers[i] on account p_accounts[i] (null: no account), which
--- may have p_concurrency[i] jobs at once and p_rpm[i] submits per minute (0 or
--- null: no limit) over all instances; the account rows are the lock for that.
--- A provider or account that is paused, held or open gives none; one that is
--- half open gives one. Providers that are named and have no room at all lose
--- queued jobs to other routes that have (jobs_move), if p_move: to look for
--- these costs more than the claim, so who claims often asks for it once a
--- second. Fair between users because only a user's first few generations are queued at all. Returns
--- job_work rows, job_status running. Accounts of providers with nothing queued
--- are not even looked at, unless for p_move. Statements as in submit_all().
+-- may have p_concurrency[i] jobs at once and p_rpm[i] submits per minute (0
+-- or null: no limit) over all instances; the account rows are the lock for
+-- that. A provider or account that is paused, held or open gives none; one
+-- that is half open gives one. Providers that are named and have no room at
+-- all lose queued jobs to other routes that have (jobs_move), if p_move: to
+-- look for these costs more than the claim, so who claims often asks for it
+-- once a second. Fair between users because only a user's first few
+-- generations are queued at all. Returns job_work rows, job_status running.
+-- Accounts of providers with nothing queued are not even looked at, unless
+-- for p_move. Statements as in submit_all().
 create function job_claim(p_owner uuid, p_providers text[], p_slots int[],
 	p_accounts uuid[] default null, p_concurrency int[] default null,
 	p_rpm int[] default null, p_move boolean default true)
@@ -202,20 +203,22 @@ $$;
 
 -- job_adopt: takes over jobs whose instance is dead (no beat for p_dead),
 -- stopped, or that were released. Pages by id: call with p_after null, then
--- with the GREATEST job_id of the page, those set apart left out, until no row
--- comes (rows come in user order, see README, locks). Outcomes per row: adopted
--- (w.step and w.attempt_status say where it stood; what was submitting is
--- ambiguous now: it is not known whether the provider has it, and the earlier
--- owner, or one between, may come back to life and send it still); poisoned (failed with internal_poison and
--- refunded); set_apart (of w only job_id, generation_id, owner: the one that
--- crashed, and crash_count; of any page); skipped (a kind, or a provider that
--- is not in p_providers, which this version does not know: left alone, for one
--- that does); `refused ...` (the books did not let it end: left alone).
--- Those set apart come last, when the page is empty: of the least crashes that
--- there are, as many as leave p_owner with half of these, if it has no suspects
--- with other numbers of crashes.
+-- with the GREATEST job_id of the page, those set apart left out, until no
+-- row comes (rows come in user order, see README, locks). Outcomes per row:
+-- adopted (w.step and w.attempt_status say where it stood; what was
+-- submitting is ambiguous now: it is not known whether the provider has it,
+-- and the earlier owner, or one between, may come back to life and send it
+-- still); poisoned (failed with internal_poison and refunded); set_apart (of
+-- w only job_id, generation_id, owner: the one that crashed, and crash_count;
+-- of any page); skipped (a kind, or a provider that is not in p_providers,
+-- which this version does not know: left alone, for one that does); `refused
+-- ...` (the books did not let it end: left alone). Those set apart come last,
+-- when the page is empty: of the least crashes that there are, as many as
+-- leave p_owner with half of these, if it has no suspects with other numbers
+-- of crashes.
 create function job_adopt(p_owner uuid, p_dead interval, p_after uuid,
-	p_limit int, p_providers text[] default null) returns setof adopt_result language plpgsql as $$
+	p_limit int, p_providers text[] default null) returns setof adopt_result
+language plpgsql as $$
 declare
 	dead uuid[] := array(select id from instances where stopped_at is not null
 		or beat_at < now() - p_dead);

@@ -24,18 +24,18 @@ $$;
 -- no credit there). p_counts = it used up a try (429 does not). p_delay_ms
 -- null = the policy's; it is not waited when the job may go elsewhere.
 -- p_leave = this route can't do it at all. p_account (a state: `held`, for
--- p_account_ms; `paused`, for p_account_ms; `broken`) is what its account gets,
--- with p_reason. A route whose tries are used up is left when there is another
--- one (attempt.fallback); which account, and which of the routes with room,
--- the next claim decides. Outcomes: requeued; exhausted (no route left,
--- nothing written: fail it);
--- cancelled (the user asked meanwhile: ended and refunded); gone (also when in
--- review: a person may have seen it; fail it instead; and when p_attempt was
--- taken back before or the job has another one: this call arrives late, and
--- the attempt under way may have been paid for; and when it is ambiguous: the
--- job was in other hands, which may have sent it too). An attempts_start whose answer
--- was lost may still be on its way too: its attempt is written as failed, so
--- that it finds itself taken back.
+-- p_account_ms; `paused`, for p_account_ms; `broken`) is what its account
+-- gets, with p_reason. A route whose tries are used up is left when there is
+-- another one (attempt.fallback); which account, and which of the routes with
+-- room, the next claim decides. Outcomes: requeued; exhausted (no route left,
+-- nothing written: fail it); cancelled (the user asked meanwhile: ended and
+-- refunded); gone (also when in review: a person may have seen it; fail it
+-- instead; and when p_attempt was taken back before or the job has another
+-- one: this call arrives late, and the attempt under way may have been paid
+-- for; and when it is ambiguous: the job was in other hands, which may have
+-- sent it too). An attempts_start whose answer was lost may still be on its
+-- way too: its attempt is written as failed, so that it finds itself taken
+-- back.
 create function job_requeue(p_job uuid, p_owner uuid, p_attempt uuid,
 	p_delay_ms int, p_counts boolean, p_code text, p_message text,
 	p_leave boolean default false, p_account text default null,
