@@ -1,7 +1,8 @@
 # sql: migrations in order, functions and statements in name order.
 EXTRA_DIST += sql/README.md tests/package.json tests/package-lock.json \
 	tests/.npmrc tests/it/pg.mjs tests/it/sql_isolation.test.mjs \
-	tests/it/sql_claim.test.mjs tests/it/sql_groups.test.mjs \
+	tests/it/sql_blame.test.mjs tests/it/sql_claim.test.mjs \
+	tests/it/sql_groups.test.mjs \
 	tests/it/sql_jobs.test.mjs tests/it/sql_money.test.mjs \
 	tests/it/sql_statements.test.mjs tests/it/sql_workers.test.mjs
 nobase_dist_pkgdata_DATA += \

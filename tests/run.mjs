@@ -41,7 +41,7 @@ const spent = new Map(); // file: ms
 // The longest first, so that none of them is left running alone at the end.
 const longest = ['it/kills', 'it/failover', 'it/matrix_a', 'it/matrix_b', 'torture/wires', 'it/engine_kills',
 	'torture/live', 'browser/pages', 'torture/stores', 'torture/input', 'torture/provider', 'torture/disk',
-	'browser/look', 'it/engine_enhance', 'it/sql_model', 'it/engine', 'it/live_api', 'it/engine_files', 'it/sql_claim',
+	'browser/look', 'it/engine_enhance', 'it/sql_model', 'it/engine', 'it/live_api', 'it/engine_files', 'it/sql_blame',
 	'torture/kills', 'it/canary', 'it/engine_answers', 'it/engine_poison'];
 const name = (file) => `${basename(dirname(file))}/${basename(file, '.test.mjs')}`;
 const rank = (file) => (longest.indexOf(name(file)) + longest.length + 1) % (longest.length + 1);
