@@ -58,7 +58,7 @@ create function generations_end(p_items end_item[]) returns table (n int,
 	promoted jsonb, seqs bigint[], balance bigint)
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
-set enable_mergejoin = off as $$
+set enable_mergejoin = off set enable_bitmapscan = off as $$
 declare
 	many int := cardinality(p_items);
 	k int;

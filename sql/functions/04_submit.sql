@@ -329,7 +329,8 @@ create function generation_submit(p_user uuid, p_id uuid, p_key text,
 	p_resolved jsonb, p_credits bigint, p_breakdown jsonb, p_plan uuid,
 	p_start uuid, p_end uuid, p_project uuid, p_title text, p_deadline_s int,
 	p_priority int, p_parent uuid, p_relation text) returns move_result
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan
+set enable_bitmapscan = off as $$
 declare
 	s record;
 	res move_result;
@@ -361,7 +362,8 @@ end $$;
 create function generation_submit_many(p_items jsonb) returns table (n int,
 	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
-language plpgsql set plan_cache_mode = force_generic_plan as $$
+language plpgsql set plan_cache_mode = force_generic_plan
+set enable_bitmapscan = off as $$
 declare
 	items submit_item[] := array(select x from jsonb_populate_recordset(
 		null::submit_item, p_items) x);

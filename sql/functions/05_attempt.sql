@@ -18,7 +18,7 @@ create function attempts_start(p_owner uuid, p_items jsonb) returns table (
 	n int, outcome text, event_seq bigint, event jsonb, seqs bigint[])
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
-set enable_mergejoin = off as $$
+set enable_mergejoin = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 declare
 	items start_item[] := array(select x from jsonb_populate_recordset(

@@ -37,7 +37,7 @@ create function job_claim(p_owner uuid, p_providers text[], p_slots int[],
 	returns setof job_work
 language plpgsql rows 20 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
-set enable_mergejoin = off as $$
+set enable_mergejoin = off set enable_bitmapscan = off as $$
 declare
 	-- of the providers that are named
 	busy text[]; -- have something to take
@@ -62,9 +62,13 @@ declare
 	n int;
 	ids uuid[] := '{}';
 begin
-	busy := array(select distinct p from unnest(p_providers) p
-		where exists (select from jobs q where q.status = 'queued'
-		and q.provider = p and q.eligible_at <= now()));
+	-- In the order of the queue's index: without, the whole queue was read to
+	-- see that it is not empty.
+	busy := array(select p.name from (select distinct u as name
+			from unnest(p_providers) u) p
+		cross join lateral (select from jobs q where q.status = 'queued'
+			and q.provider = p.name and q.eligible_at <= now()
+			order by q.priority, q.eligible_at, q.id limit 1) x);
 	if cardinality(busy) = 0 then
 		return;
 	end if;

@@ -402,7 +402,7 @@ create function generations_fail(p_owner uuid, p_items jsonb) returns table (
 	promoted jsonb, seqs bigint[], balance bigint)
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
-set enable_mergejoin = off as $$
+set enable_mergejoin = off set enable_bitmapscan = off as $$
 #variable_conflict use_column
 declare
 	items fail_item[] := array(select x from jsonb_populate_recordset(

@@ -283,25 +283,24 @@ begin
 	return n;
 end $$;
 
--- outbox_pending: events older than p_age that nobody marked published.
+-- outbox_pending: events older than p_age that nobody said were published.
 create function outbox_pending(p_age interval, p_limit int)
 returns table (seq bigint, event jsonb, balance_event jsonb)
 language sql stable as $$
 	select e.seq, event_json(e), balance_json(e.user_id, e.balance,
 		e.balance_version, e.created_at)
-	from events e where e.published_at is null
-		and e.created_at < now() - p_age order by e.seq limit p_limit
+	from outbox o join events e on e.seq = o.seq
+		where e.created_at < now() - p_age order by o.seq limit p_limit
 $$;
 
--- outbox_sent: marks them published; returns how many were not yet.
+-- outbox_sent: they are published; returns how many were not yet.
 create function outbox_sent(p_seqs bigint[]) returns int language plpgsql
 as $$
 declare
 	n int;
 begin
-	update events set published_at = now() where seq in (select seq
-		from events where seq = any (p_seqs) and published_at is null
-		order by seq for update skip locked);
+	delete from outbox where seq in (select seq from outbox
+		where seq = any (p_seqs) order by seq for update skip locked);
 	get diagnostics n = row_count;
 	return n;
 end $$;
@@ -315,9 +314,10 @@ declare
 	n int;
 begin
 	delete from events where seq in (select o.seq from (select e.seq,
-			e.created_at, e.published_at, e.generation_id
+			e.created_at, e.generation_id
 			from events e order by e.seq limit 10 * p_limit) o
-		where o.published_at is not null and o.created_at < now() - p_keep
+		where o.created_at < now() - p_keep
+		and not exists (select from outbox x where x.seq = o.seq)
 		and not exists (select from generations g where g.id = o.generation_id
 			and g.status not in ('completed', 'failed', 'cancelled'))
 		order by o.seq limit p_limit);

@@ -99,6 +99,6 @@ language sql stable set enable_seqscan = on as $$
 		and status not in ('completed', 'failed', 'cancelled', 'draft',
 			'review')
 	union all
-	select 'outbox_stuck', count(*) from events where published_at is null
-		and created_at < now() - interval '5 minutes'
+	select 'outbox_stuck', count(*) from outbox o join events e
+		on e.seq = o.seq where e.created_at < now() - interval '5 minutes'
 $$;

@@ -69,8 +69,8 @@ export async function seed(server, users, n, { state = 'completed', model = 'kli
 			select attempt, id, job, user_id, 1, $1, $2, (case when not $3 then 'submitted' when good then 'succeeded'
 				else 'failed' end)::attempt_status, gen_random_uuid(), 'seed-' || i, at, at,
 				case when $3 then at end from fresh`, [route, provider, done]);
-		await c.query(`insert into events (type, user_id, generation_id, version, data, created_at, published_at)
-			select 'generation.' || e.what, user_id, id, e.v, jsonb_build_object('id', id, 'status', e.what), at, at
+		await c.query(`insert into events (type, user_id, generation_id, version, data, created_at)
+			select 'generation.' || e.what, user_id, id, e.v, jsonb_build_object('id', id, 'status', e.what), at
 			from fresh cross join lateral (values ('created', 1), ('processing', 2), (status, 3)) as e(what, v)
 			where $1 or e.v < 3`, [done]);
 		if (!done) {

@@ -170,11 +170,11 @@ async function send(row, headers, { path = address(row), type, body } = {}) {
 // Everything that is written, without the marks of use and of beating hearts.
 async function state() {
 	const tables = await r.psql(`select relname as name from pg_class where relkind = 'r'
-		and relnamespace = 'public'::regnamespace and relname not in ('instances', 'workers') order by 1`);
+		and relnamespace = 'public'::regnamespace and relname not in ('instances', 'workers', 'outbox') order by 1`);
 	const out = {};
 	for (const { name } of tables) {
 		const [row] = await r.psql(`select coalesce(md5(string_agg(x, '' order by x)), '') as sum from
-			(select (to_jsonb(t) - 'last_used_at' - 'last_seen_at' - 'published_at' - 'seen_at')::text as x from ${name} t) q`);
+			(select (to_jsonb(t) - 'last_used_at' - 'last_seen_at' - 'seen_at')::text as x from ${name} t) q`);
 		out[name] = row.sum;
 	}
 	return out;

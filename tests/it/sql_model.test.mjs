@@ -117,8 +117,8 @@ const state = `select coalesce((select string_agg(format('u%s %s %s %s;',
 	from attempts), '')
 || format('l%s e%s %s', (select count(*) from ledger_entry),
 	(select count(*) from events where generation_id is not null),
-	(select count(*) from events where generation_id is not null
-		and published_at is not null)) as state`;
+	(select count(*) from events e where generation_id is not null
+		and not exists (select from outbox o where o.seq = e.seq))) as state`;
 
 // ms go by: everything that is compared with now() gets older.
 const pass = (ms) => (ms <= 0 ? '' : `
