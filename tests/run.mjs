@@ -3,7 +3,7 @@
 // REELD_BUILD names the build (default build/). Exits non-zero when a test
 // failed; --report writes a line `FOLDER PASSED FAILED SKIPPED` each; --minutes is
 // how long one file may take (10).
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { basename, dirname, relative } from 'node:path';
 import { run } from 'node:test';
@@ -48,6 +48,7 @@ const rank = (file) => (longest.indexOf(name(file)) + longest.length + 1) % (lon
 argv.sort((a, b) => rank(a) - rank(b));
 // Told to end, it takes the files along, and each its servers.
 const ended = new AbortController();
+setMaxListeners(0, ended.signal); // each file that runs has one
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => ended.abort());
 const stream = run({ files: argv, concurrency: jobs, timeout: minutes * 60000, signal: ended.signal });
 // A suite, and a file as such, only hold tests.

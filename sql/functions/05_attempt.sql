@@ -84,45 +84,96 @@ begin
 		order by i.n;
 end $$;
 
--- attempt_submitted: the provider answered with its id; from here the job only
+-- The answer to a submit. The rest is what attempts_submitted() finds out.
+create type submitted_item as (n int, attempt uuid, provider_job_id text,
+	refs jsonb, position int, job uuid, generation uuid,
+	was generation_status);
+
+-- attempts_submitted: the provider answered with its id; from here the job only
 -- polls. Also called when a callback or a look-up finds an uncertain submit.
--- Outcomes: submitted; cancelling (stored, and the user wants it stopped);
--- gone.
-create function attempt_submitted(p_attempt uuid, p_owner uuid,
-	p_provider_job_id text, p_refs jsonb, p_position int, p_response jsonb)
-returns move_result language plpgsql as $$
+-- p_items is an array of submitted_item objects. With more than one nobody
+-- waits for a job: there is no row for one that is locked by somebody or gone;
+-- send it again, alone. Outcomes: submitted; cancelling (stored, and the user
+-- wants it stopped); gone.
+create function attempts_submitted(p_owner uuid, p_items jsonb) returns table (
+	n int, outcome text, event_seq bigint, event jsonb, seqs bigint[])
+language plpgsql set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off
+set enable_mergejoin = off set enable_bitmapscan = off as $$
+#variable_conflict use_column
 declare
-	j jobs;
-	g generations;
+	items submitted_item[] := array(select x from jsonb_populate_recordset(
+		null::submitted_item, p_items) x);
+	first int := items[1].n;
+	ids uuid[];
+	moved int;
 begin
-	select jobs.* into j from jobs where id = (select job_id from attempts
-		where id = p_attempt) and owner = p_owner and finished_at is null
-		and attempt_id = p_attempt for update;
-	if not found or j.step <> 'submit' then
-		return generation_unchanged('gone', null);
+	items := array(select (i.n, i.attempt, i.provider_job_id, i.refs,
+			i.position, a.job_id, null, null)::submitted_item
+		from unnest(items) i cross join lateral (select x.job_id
+			from attempts x where x.id = i.attempt offset 0) a);
+	if jsonb_array_length(p_items) = 1 then
+		ids := array(select id from jobs where id = items[1].job
+			and owner = p_owner and finished_at is null
+			and step = 'submit' and attempt_id = items[1].attempt
+			for update);
+	else
+		ids := array(select j.id from (select o.job, o.attempt
+				from unnest(items) o order by o.job offset 0) i
+			cross join lateral (select x.id from jobs x where x.id = i.job
+				and x.owner = p_owner and x.finished_at is null
+				and x.step = 'submit' and x.attempt_id = i.attempt offset 0
+			for update skip locked) j);
 	end if;
-	select * into g from generations where id = j.generation_id for update;
-	if g.status not in ('processing', 'cancelling', 'review') then
-		return generation_unchanged('gone', null);
+	perform from generations where id = any (array(select generation_id
+		from jobs where id = any (ids))) order by id for update;
+	items := array(select (i.n, i.attempt, i.provider_job_id, i.refs,
+			i.position, i.job, g.id, g.status)::submitted_item
+		from unnest(items) i cross join lateral (select x.generation_id
+				from jobs x where x.id = i.job offset 0) j
+			cross join lateral (select x.id, x.status from generations x
+				where x.id = j.generation_id and x.status in ('processing',
+				'cancelling', 'review') offset 0) g
+		where i.job = any (ids) order by i.n);
+	if cardinality(items) = 0 then
+		return query select first, 'gone', null::bigint, null::jsonb,
+			null::bigint[] where jsonb_array_length(p_items) = 1;
+		return;
 	end if;
-	if g.status = 'review' then
-		perform review_leave(g.id);
+	perform review_leave(i.generation) from unnest(items) i
+		where i.was = 'review';
+	update attempts a set status = 'submitted', submitted_at = now(),
+		provider_job_id = i.provider_job_id, refs = a.refs
+		|| coalesce(i.refs, '{}'), provider_position = i.position,
+		response = null from unnest(items) i where a.id = i.attempt;
+	update jobs j set status = 'waiting', step = 'poll', tries = 0,
+		crash_count = 0, last_error = null from unnest(items) i
+		where j.id = i.job;
+	get diagnostics moved = row_count;
+	if moved <> cardinality(items) then
+		raise exception 'attempts: only % of % are different ones', moved,
+			cardinality(items) using errcode = 'P0002';
 	end if;
-	update attempts set status = 'submitted', submitted_at = now(),
-		provider_job_id = p_provider_job_id, refs = refs
-		|| coalesce(p_refs, '{}'), provider_position = p_position,
-		response = p_response where id = p_attempt;
-	update jobs set status = 'waiting', step = 'poll', tries = 0,
-		crash_count = 0, last_error = null where id = j.id;
-	update generations set version = version + 1, stage = 'generate',
-		status = case when status = 'review' then 'processing' else status
-		end, provider_position = p_position, updated_at = now(),
-		deadline_at = case when status = 'review' then now()
-		+ make_interval(secs => deadline_s) else deadline_at end
-		where id = g.id;
-	return generation_result(case when g.status = 'cancelling' then
-		'cancelling' else 'submitted' end, g.id, 'generation.stage', null,
-		null);
+	update generations g set version = g.version + 1, stage = 'generate',
+		status = case when i.was = 'review' then 'processing' else g.status
+		end, provider_position = i.position, updated_at = now(),
+		deadline_at = case when i.was = 'review' then now()
+		+ make_interval(secs => g.deadline_s) else g.deadline_at end
+		from unnest(items) i where g.id = i.generation;
+	return query with told as (
+		insert into events (type, user_id, generation_id, version, data)
+		select 'generation.stage', x.user_id, i.generation, x.version,
+			x.data
+		from unnest(items) i cross join lateral (
+			select s.user_id, s.version, generation_data(s) as data
+			from generations s where s.id = i.generation offset 0) x
+		order by i.n
+		returning generation_id, seq, event_json(events) as event
+	)
+	select i.n, case when i.was = 'cancelling' then 'cancelling'
+			else 'submitted' end, t.seq, t.event, array[t.seq]
+		from unnest(items) i join told t on t.generation_id = i.generation
+		order by i.n;
 end $$;
 
 -- attempt_uncertain: the submit's answer was lost. p_wait_s > 0: the attempt

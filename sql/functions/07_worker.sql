@@ -1,5 +1,5 @@
 -- reeld's own GPU workers: they carry out attempts of provider `worker`. The
--- engine "submits" by attempt_submitted() and puts the attempt on the Redis
+-- engine "submits" by attempts_submitted() and puts the attempt on the Redis
 -- list; a worker takes it from there, or over HTTP with worker_claim(). Either
 -- way worker_job_start/claim is the one compare-and-swap that says who has it.
 -- The job stays with the instance that owns it; what a worker reports is

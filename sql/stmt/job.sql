@@ -57,9 +57,10 @@ select generation_enhanced as outcome from generation_enhanced($1, $2, $3);
 -- be sent again, alone
 select n, outcome, event, seqs from attempts_start($1, $2);
 
--- name: attempt_submitted (uuid, uuid, text, jsonb, int, jsonb)
-select outcome, event_seq, event, balance_event, promoted, seqs, balance,
-	(g).* from attempt_submitted($1, $2, $3, $4, $5, $6);
+-- name: attempts_submitted (uuid, jsonb)
+-- owner, [{n, attempt, provider_job_id, refs, position}...]; no row for one
+-- that must be sent again, alone
+select n, outcome, event, seqs from attempts_submitted($1, $2);
 
 -- name: attempt_uncertain (uuid, uuid, int, text)
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,

@@ -166,6 +166,7 @@ engine_new(const struct engine_deps *deps)
 	timer_init(&self->flush, loop, "engine flush", progress_flush, self);
 	timer_init(&self->tidy, loop, "engine tidy", sweep_tidy, self);
 	self->starts = gather(self, STMT_ATTEMPTS_START);
+	self->submits = gather(self, STMT_ATTEMPTS_SUBMITTED);
 	self->fails = gather(self, STMT_GENERATIONS_FAIL);
 	hints_open(self, loop);
 	return self;
@@ -199,6 +200,7 @@ engine_free(struct engine *self)
 	drop_everything(self);
 	cancel_queries(self);
 	pg_group_free(self->starts);
+	pg_group_free(self->submits);
 	pg_group_free(self->fails);
 	account_free_all(self);
 	for (int i = 0; i < self->n_lanes; i++)

@@ -181,8 +181,8 @@ struct engine {
 	struct pg_query *beat_query, *claim_query, *flush_query, *clean_query,
 	    *check_query, *lost_query, *sent_query, *tidy_query, *cancel_query,
 	    *release_query, *stop_query, *push_query, *owner_query;
-	struct pg_group *starts, *fails; /* of jobs */
-	struct purge *purge;		 /* running, or NULL */
+	struct pg_group *starts, *submits, *fails; /* of jobs */
+	struct purge *purge;			   /* running, or NULL */
 	struct redis_call *length_call;
 	bool check_soon, checking; /* checking: there is a next page */
 	int64_t last_check_ms, last_expiry_ms, last_move_ms;

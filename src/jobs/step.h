@@ -50,7 +50,7 @@ enum step_do {
 	DO_ENHANCE, /* mark the stage, ask, keep what came of it */
 	DO_START,   /* SQL attempt_start */
 	DO_SEND,    /* the paid request; exactly the recorded attempt */
-	DO_RECORD,  /* SQL attempt_submitted */
+	DO_RECORD,  /* SQL attempts_submitted */
 	DO_PARK,    /* SQL attempt_uncertain, for delay_ms; 0: review now */
 	DO_WAIT,    /* arm the timer with delay_ms */
 	DO_POLL,

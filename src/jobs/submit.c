@@ -281,14 +281,16 @@ submit_send(struct job *job)
 void
 submit_record(struct job *job)
 {
-	char *refs = job->refs != NULL ? json_dump_text(job->refs) : NULL;
+	struct json_object *item = json_new();
 
 	images_free(job);
+	json_set_text(item, "attempt", job->attempt.text);
+	json_set_text(item, "provider_job_id", job->provider_id);
+	if (job->refs != NULL)
+		json_set_copy(item, "refs", job->refs);
+	if (job->position >= 0)
+		json_set_int(item, "position", job->position);
 	crash_point("submit.before_record");
-	pg_query_start(job->engine->d.pg, STMT_ATTEMPT_SUBMITTED,
-	    PG_ARGS(job->attempt.text, job->engine->instance.text,
-		job->provider_id, refs,
-		job->position >= 0 ? pg_num(job->position) : NULL, NULL),
-	    &job->query, job_on_sql, job);
-	free(refs);
+	pg_group_add(job->engine->submits, item, &job->item, job_on_item, job);
+	json_free(&item);
 }

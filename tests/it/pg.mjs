@@ -214,8 +214,16 @@ export function kit(db) {
 			const [r] = await k.starts(owner, [{ job: w.job_id, attempt }]);
 			return { ...r, attempt };
 		},
-		submitted: (attempt, owner) => move('attempt_submitted', attempt,
-			owner, `p-${attempt}`, {}, null, {}),
+		submits: async (owner, items) => (await db.query('select * from '
+			+ 'attempts_submitted($1, $2)', [owner, JSON.stringify(items.map(
+			(i, n) => ({ n: n + 1, provider_job_id: `p-${i.attempt}`,
+				...i })))])).rows,
+		submitted: async (attempt, owner) => {
+			const [r] = await k.submits(owner, [{ attempt }]);
+			return { ...await one('select * from generation_public where id = '
+				+ '(select generation_id from attempts where id = $1)',
+			[attempt]), ...r };
+		},
 		finalizing: (w, owner) => move('generation_finalizing', w.job_id,
 			owner, 'https://x/y.mp4', null, {}, 5),
 		finish: (w, owner, settle = null) => one('select outcome, event, '

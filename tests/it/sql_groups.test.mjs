@@ -118,6 +118,60 @@ test('what is gone, locked, or ended has no row in company, and is decided alone
 	assert.deepEqual(await f.k.audit(), {});
 });
 
+test('answers of providers together as one after the other', async () => {
+	const seen = [];
+	for (const together of [false, true]) {
+		const f = await server.fresh();
+		const jobs = await claimed(f, [await f.k.user(1000, 100), await f.k.user(1000, 100)], 6);
+		const items = jobs.map((w, i) => ({ attempt: randomUUID(), provider_job_id: `fal-${i}`,
+			...i % 2 ? { refs: { look: i }, position: i } : {} }));
+		await f.k.starts(f.owner, jobs.map((w, i) => ({ job: w.job_id, attempt: items[i].attempt })));
+		// One is to be stopped, one was given up: a person looks at it.
+		assert.equal((await f.k.one('select (generation_cancel($1, user_id, null)).outcome from generations where id = $1',
+			[jobs[1].generation_id])).outcome, 'cancelling');
+		assert.equal((await f.k.one('select (attempt_uncertain($1, $2, 0, $3)).outcome', [items[2].attempt, f.owner, 'lost']))
+			.outcome, 'review');
+		const rows = [];
+		for (const part of together ? [items] : items.map((i) => [i])) rows.push(...await f.k.submits(f.owner, part));
+		assert.deepEqual(rows.map((r) => r.outcome), ['submitted', 'cancelling', 'submitted', 'submitted', 'submitted', 'submitted']);
+		for (const r of rows) {
+			assert.equal(r.event.type, 'generation.stage');
+			assert.deepEqual(r.seqs.map(Number), [Number(r.event_seq)]);
+		}
+		assert.deepEqual(await f.k.audit(), {});
+		seen.push({ story: (await story(f, jobs)).map((x) => ({ ...x, account_id: 0 })),
+			attempts: (await f.conn.query(`select status, provider_job_id, refs, provider_position, submitted_at is not null as at
+				from attempts order by provider_job_id`)).rows,
+			jobs: (await f.conn.query('select status, step, tries, crash_count, last_error from jobs j order by created_at, id')).rows,
+			told: rows.map((r) => [r.event.version, r.event.data.status, r.event.data.stage, r.event.data.queue]) });
+	}
+	assert.deepEqual(seen[1], seen[0]);
+	assert.equal(seen[0].attempts[2].provider_job_id, 'fal-2');
+	assert.equal(seen[0].story[2].status, 'processing');
+	assert.equal(seen[0].story[2].reason, null);
+});
+
+test('an answer that is late, locked or said twice', async () => {
+	const f = await server.fresh(3);
+	const jobs = await claimed(f, [await f.k.user(1000, 100)], 5);
+	const items = jobs.map(() => ({ attempt: randomUUID() }));
+	await f.k.starts(f.owner, jobs.map((w, i) => ({ job: w.job_id, attempt: items[i].attempt })));
+	await f.conn.query('update jobs set owner = $2 where id = $1', [jobs[0].job_id, await f.k.instance()]);
+	await f.k.fail(jobs[1], f.owner);
+	const other = await f.db.engine();
+	await other.query('begin');
+	await other.query('select from jobs where id = $1 for update', [jobs[2].job_id]);
+	const all = [...items, { attempt: randomUUID() }]; // and one that nobody made
+	await assert.rejects(f.k.submits(f.owner, [...all, items[4]]), { code: 'P0002' });
+	assert.deepEqual(outcomes(await f.k.submits(f.owner, all)), { 4: 'submitted', 5: 'submitted' });
+	assert.deepEqual(outcomes(await f.k.submits(f.owner, all)), {});
+	for (const i of [0, 1, 3, 5]) assert.deepEqual(outcomes(await f.k.submits(f.owner, [all[i]])), { 1: 'gone' });
+	const waits = f.k.submits(f.owner, [items[2]]);
+	await other.query('commit');
+	assert.deepEqual(outcomes(await waits), { 1: 'submitted' });
+	assert.deepEqual(await f.k.audit(), {});
+});
+
 test('an account that is locked ends a company within seconds, one alone waits', async () => {
 	const f = await server.fresh(3);
 	const [ann, bob] = [await f.k.user(100, 10), await f.k.user(100, 10)];

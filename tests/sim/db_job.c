@@ -320,7 +320,7 @@ db_start(struct db *db, const struct db_call *call)
 	return DB_STARTED;
 }
 
-/* sql: attempt_submitted() */
+/* sql: attempts_submitted() */
 enum db_outcome
 db_submitted(struct db *db, const struct db_call *call)
 {

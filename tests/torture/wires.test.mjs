@@ -9,7 +9,7 @@ import { size } from './size.mjs';
 let fal;
 before(async () => { fal = await fakeFal(); });
 
-const engine = { job_claim: {}, attempts_start: {}, attempt_submitted: {}, generation_finalizing: {}, generation_finish: {},
+const engine = { job_claim: {}, attempts_start: {}, attempts_submitted: {}, generation_finalizing: {}, generation_finish: {},
 	generations_fail: { result: 'failed' }, job_requeue: { submit: ['429', 'ok'] } };
 test('D4: the answer to a commit is lost, or the commit is', async (t) => {
 	const r = await world({ fal, pg: true });
