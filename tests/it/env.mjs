@@ -345,12 +345,14 @@ export function problem(res, status, code) {
 	assert.ok(res.body.request_id);
 }
 
+export const fal_env = (url) => ({ REELD_PROVIDER_FAL_BASE_URL: url, REELD_PROVIDER_FAL_KEY: 'test-id:test-secret',
+	REELD_PROVIDER_FAL_ALLOW_PRIVATE: 'yes' });
+
 // A fake fal.ai (tests/fake/fal.mjs); .env makes a reeld use it.
 export async function fakeFal() {
 	const { FakeFal } = await import('../fake/fal.mjs');
 	const fal = await new FakeFal().start();
-	fal.env = { REELD_PROVIDER_FAL_BASE_URL: fal.url, REELD_PROVIDER_FAL_KEY: 'test-id:test-secret',
-		REELD_PROVIDER_FAL_ALLOW_PRIVATE: 'yes' };
+	fal.env = fal_env(fal.url);
 	started.push(fal);
 	return fal;
 }

@@ -1,12 +1,12 @@
 // D2: two instances, a load, and kill -9 of a random one every two seconds.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { fakeFal, order, orders, rule, world } from './kit.mjs';
+import { far_fal, order, orders, rule, world } from './kit.mjs';
 import { size } from './size.mjs';
 
 let fal, a, b, ann;
 before(async () => {
-	fal = await fakeFal();
+	fal = await far_fal();
 	a = await world({ fal });
 	b = await a.twin();
 	ann = await a.user({ credits: 1_000_000_000 });

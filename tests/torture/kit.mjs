@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { after } from 'node:test';
-import { fakeFal, postgres, reeld, until } from '../it/env.mjs';
-import { tiny } from '../fake/fal.mjs';
+import { fakeFal, fal_env, postgres, reeld, until } from '../it/env.mjs';
+import { Process } from '../it/services.mjs';
 import { Proxy } from './proxy.mjs';
 
 export const MODEL = 'kling-2.5'; // of the fal adapter
@@ -17,6 +18,22 @@ export async function wire(target, options) {
 	const p = await Proxy.to(target, options);
 	wires.push(p);
 	return p;
+}
+
+// A fake fal in a process of its own, for loads under which this one would
+// answer for it late. What JSON can say is planned; `accepted` is of the last
+// refresh().
+export async function far_fal() {
+	const child = new Process([process.execPath, fileURLToPath(new URL('../fake/fal.mjs', import.meta.url))], { name: 'fal' });
+	wires.push({ stop: () => child.kill() });
+	const [url] = await child.said(/^http:.*$/m);
+	const ask = async (path, json) => {
+		const res = await fetch(`${url}/control/${path}`, json && { method: 'POST', body: JSON.stringify(json) });
+		assert.equal(res.status, 200);
+		return res.json();
+	};
+	return { env: fal_env(url), accepted: {}, plan: (prompt, plan) => ask('plan', { prompt, ...plan }),
+		async refresh() { this.accepted = (await ask('stats')).accepted; } };
 }
 
 // A reeld that makes videos at fal; no public address, so that a lost answer
@@ -45,7 +62,7 @@ export async function world({ fal, env = {}, pg = false, redis = false, own_pg =
 export async function order(user, fal, plan = {}, { to = () => user.server, limit_ms = 120000 } = {}) {
 	const prompt = `p ${randomUUID()}`;
 	const key = randomUUID();
-	fal.plan(prompt, { polls: 0, bytes: tiny(), ...plan });
+	await fal.plan(prompt, { polls: 0, tiny: true, ...plan });
 	const end = Date.now() + limit_ms;
 	for (let tries = 1; ; tries++) {
 		const x = await to().call('POST', '/api/v1/generations', { key: user.key,
@@ -101,6 +118,7 @@ export async function findings(r, fal) {
 		+ "c.generation_id = g.id where g.status = 'completed' and (c.settled is null or c.settled = 0 or c.settled + c.refunded <> c.quote)");
 	await say('no refund', "select g.id, g.status, c.quote, c.refunded from generations g join charges c on "
 		+ "c.generation_id = g.id where g.status in ('failed', 'cancelled') and c.refunded + c.fee < c.quote");
+	await fal.refresh?.();
 	for (const [prompt, n] of Object.entries(fal.accepted)) if (n > 1) wrong.push(`paid ${n} times: ${prompt}`);
 	for (const g of await r.psql("select id, prompt from generations where status = 'completed' and model = $1", [MODEL])) {
 		if (!fal.accepted[g.prompt]) wrong.push(`made from nothing: ${g.id}`);
