@@ -48,6 +48,7 @@ call_reset(struct http_call *call)
 	call->full = false;
 	call->close = false;
 	call->discarding = false;
+	call->writes_on = false;
 	call->ip[0] = '\0';
 	call->etag[0] = '\0';
 	call->cache[0] = '\0';
@@ -284,16 +285,17 @@ queue(struct http_call *call)
 /*
  * A refusal before the body was read: closing with unread bytes resets the
  * connection, and the client may lose the reply.  A small body is read and
- * forgotten first, unless the client waits to be told to send it.
+ * forgotten first, and one of some size if the client is seen to send it
+ * (CALL_LOOK, for a second); who waits for an answer gets it.
  */
-enum { DISCARD_BYTES = 256 * 1024 };
+enum { DISCARD_BYTES = 256 * 1024, DISCARD_SEEN_BYTES = 16 * 1024 * 1024 };
 
 static bool
-discards(const struct http_call *call)
+discards(const struct http_call *call, int64_t most)
 {
 	return call->route != NULL && call->head.has_body &&
 	    call->phase < CALL_BODY &&
-	    (call->head.chunked || call->head.length <= DISCARD_BYTES) &&
+	    (call->head.chunked || call->head.length <= most) &&
 	    http_header(call, "Expect") == NULL;
 }
 
@@ -301,7 +303,8 @@ static enum MHD_Result
 discard(struct http_call *call, size_t *size)
 {
 	call->received += (int64_t)*size;
-	if (*size == 0 || call->received > DISCARD_BYTES)
+	if (*size == 0 ||
+	    (call->head.chunked && call->received > DISCARD_BYTES))
 		return queue(call);
 	*size = 0;
 	return MHD_YES;
@@ -341,13 +344,21 @@ on_access(void *cls, struct MHD_Connection *mhd, const char *url,
 	call->inside = false;
 	if (call->phase == CALL_DEAD)
 		return MHD_NO;
-	if (call->response != NULL && discards(call)) {
+	if (call->response != NULL &&
+	    discards(
+		call, call->writes_on ? DISCARD_SEEN_BYTES : DISCARD_BYTES)) {
 		call->discarding = true;
 		call->received = 0;
 		call_enter(call, CALL_BODY); /* its time limits */
 		/* Without bytes this is the call for the head, perhaps the
 		 * second one after a wait, and not the end of the body. */
 		return *size == 0 ? MHD_YES : discard(call, size);
+	}
+	if (call->response != NULL && call->phase != CALL_LOOK &&
+	    discards(call, DISCARD_SEEN_BYTES)) {
+		call_enter(call, CALL_LOOK);
+		call_suspend(call);
+		return MHD_YES;
 	}
 	if (call->response != NULL) {
 		/* A reply that is queued in the library's first call ends the

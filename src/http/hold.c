@@ -1,6 +1,7 @@
 /*
  * hold.c - a call while somebody else has to act: suspended, hung up by its
- * client, resumed, or its socket given away for good.
+ * client, resumed, or its socket given away for good; also while we look
+ * whether it sends a body that was refused.
  *
  * libmicrohttpd does not notice a hang-up on a suspended connection, so our own
  * watcher does.
@@ -29,6 +30,11 @@ on_hangup(int fd, int events, void *arg)
 
 	if (!call->suspended || call->phase == CALL_HIJACKED)
 		return;
+	if (call->phase == CALL_LOOK && (events & LOOP_READ)) {
+		call->writes_on = true;
+		call_resume(call);
+		return;
+	}
 	call_enter(call, CALL_DEAD);
 	call_fire_gone(call);
 	call_resume(call);
@@ -46,7 +52,8 @@ call_suspend(struct http_call *call)
 	if (call->hangup == NULL)
 		call->hangup = loop_io_new(call->server->loop, call->fd,
 		    "http hang-up", on_hangup, call);
-	loop_io_set(call->hangup, LOOP_CLOSED);
+	loop_io_set(call->hangup,
+	    LOOP_CLOSED | (call->phase == CALL_LOOK ? LOOP_READ : 0));
 }
 
 void

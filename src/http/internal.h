@@ -171,6 +171,7 @@ enum call_phase {
 	CALL_IDLE,     /* kept alive */
 	CALL_HEAD,     /* request line seen */
 	CALL_GATE,     /* the gate thinks */
+	CALL_LOOK,     /* refused: does its client send the body? */
 	CALL_BODY,     /* the body arrives */
 	CALL_HANDLER,  /* the handler thinks */
 	CALL_REPLY,    /* the reply is on its way */
@@ -200,6 +201,7 @@ struct http_call {
 	bool close;	 /* "Connection: close" on the reply */
 	bool broken;	 /* a body error waits for the body's end */
 	bool discarding; /* a refusal waits for the body's end */
+	bool writes_on;	 /* the body comes, though it is refused */
 	bool http_10;
 	struct loop_io *hangup;
 

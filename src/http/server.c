@@ -24,6 +24,7 @@
 
 enum {
 	SWEEP_MS = 1000,
+	LOOK_MS = 200, /* and up to a sweep more */
 	FD_RESERVE = 256,
 	BYTES_PER_S = 16 * 1024,
 	/* The library serves all in one go, 20 us each and more: how many may
@@ -113,6 +114,8 @@ deadline_ms(const struct http_call *call)
 		return call->server->draining
 		    ? INT64_MIN
 		    : call->since_ms + opts->idle_timeout_ms;
+	case CALL_LOOK:
+		return call->since_ms + LOOK_MS;
 	case CALL_BODY:
 		return call->since_ms + opts->body_grace_ms +
 		    call->received * 1000 / BYTES_PER_S;
@@ -141,6 +144,10 @@ on_sweep(void *arg)
 			continue;
 		if (++n > SLICE)
 			break;
+		if (call->phase == CALL_LOOK) {
+			call_resume(call); /* it sends nothing */
+			continue;
+		}
 		if (call->phase != CALL_IDLE)
 			server->stats.late_cut++;
 		call_enter(call, call->phase); /* not again next second */

@@ -461,6 +461,29 @@ test('an upload over the limit is refused before and while it comes', async () =
   assert.equal(late.closed, true);
 });
 
+test('who sends a large body although it is refused can read why; who sends none is answered', async () => {
+  // The limit is 1000 bytes; in pieces, as a client writes that looks up in between.
+  for (let i = 0; i < 20; i++) {
+    const socket = await connect(), bytes = Buffer.from(json('/api/echo', `{"a":"${'x'.repeat(3 << 20)}"}`));
+    const answer = new Promise((done) => {
+      let text = '';
+      socket.on('data', (data) => { text += data; });
+      socket.on('close', () => done(text));
+      socket.on('end', () => socket.end());
+    });
+    for (let at = 0; at < bytes.length; at += 300000) {
+      socket.write(bytes.subarray(at, at + 300000));
+      await new Promise((done) => { setImmediate(done); });
+    }
+    assert.match(await answer, /^HTTP\/1.1 413 /);
+  }
+  for (const length of [300000, 16 << 20, (16 << 20) + 1, 2 ** 40]) {
+    const { replies, closed } = await exchange(`POST /api/echo HTTP/1.1\r\n${H}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`);
+    assert.equal(replies[0].status, 413);
+    assert.equal(closed, true);
+  }
+});
+
 test('a raw body goes to a file', async () => {
   const { replies } = await exchange(
     `PUT /api/put HTTP/1.1\r\n${H}Content-Length: 300000\r\n\r\n${'x'.repeat(300000)}`);

@@ -46,5 +46,5 @@ test('D2: a random instance is killed every 2 s under load', async (t) => {
 	const [{ blamed }] = await a.psql("select count(*) as blamed from generations where error_code = 'internal_poison'");
 	assert.equal(blamed, 0);
 	assert.equal(await ann.balance(), 1_000_000_000 - Number(spent));
-	assert.ok(killed === kills && ends.completed > jobs / 3, JSON.stringify(ends));
+	assert.ok(killed === kills && ends.completed > jobs / 2, JSON.stringify(ends));
 });
