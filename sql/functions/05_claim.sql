@@ -250,6 +250,12 @@ begin
 	if p_owner = any (crashed) then
 		return; -- the caller itself missed its beats: it must not adopt
 	end if;
+	-- Every second, and nearly always there is nothing.
+	if not exists (select from jobs where owner = any (dead))
+		and not exists (select from jobs where owner is null and status in
+			('running', 'waiting', 'retry_wait', 'uncertain')) then
+		return;
+	end if;
 	crowd := array(select owner from jobs where owner = any (crashed)
 		and job_performs(status) group by owner having count(*) > 1);
 	-- The row of the instance is the lock for judging it: who does not get it,

@@ -24,21 +24,27 @@ function wall_clock() {
 // POSTs an order over a connection of its own, without what a client library in
 // this process would add: the bytes are ready when the clock starts. Gives the
 // time and the id.
-async function line(server, key) {
-	const { hostname, port } = new URL(server.url), socket = connect(port, hostname);
-	await once(socket, 'connect');
-	socket.setNoDelay(true);
-	let text = '', done;
+function line(server, key) {
+	const { hostname, port } = new URL(server.url);
+	let socket, text = '', done;
 	const answer = (what) => { done?.(what); done = undefined; };
-	socket.on('data', (data) => {
+	const hear = (data) => {
 		text += data;
 		const [, head, length, body] = text.match(/^(HTTP[^]*?content-length: (\d+)[^]*?\r\n\r\n)([^]*)$/i) ?? [];
 		if (head === undefined || Buffer.byteLength(body) < Number(length)) return;
 		text = '';
 		answer(head.startsWith('HTTP/1.1 201') ? JSON.parse(body).id : Promise.reject(new Error(head + body)));
-	});
-	socket.on('close', () => done && answer(Promise.reject(new Error('the connection was closed'))));
-	return { post() {
+	};
+	// Before the clock starts; the server closes one that was idle for long.
+	const open = async () => {
+		if (socket?.writable) return;
+		socket = connect(port, hostname);
+		await once(socket, 'connect');
+		socket.setNoDelay(true);
+		socket.on('data', hear);
+		socket.on('close', () => done && answer(Promise.reject(new Error('the connection was closed'))));
+	};
+	return { open, post() {
 		const body = JSON.stringify({ model: 'demo-pixel', prompt: `a boat ${randomUUID()}` });
 		const bytes = `POST /api/v1/generations HTTP/1.1\r\nhost: ${hostname}:${port}\r\nauthorization: Bearer ${key}\r\n`
 			+ `content-type: application/json\r\nidempotency-key: ${randomUUID()}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
@@ -46,7 +52,7 @@ async function line(server, key) {
 		const at = performance.now();
 		socket.write(bytes);
 		return { at, id };
-	}, close: () => socket.destroy() };
+	}, close: () => socket?.destroy() };
 }
 
 // Somebody's orders, one at a time: order() gives its id, when it was sent, and
@@ -64,8 +70,9 @@ export async function taken(server, ann) {
 			performance.now());
 		seen?.();
 	});
-	const http = await line(server, ann.key);
+	const http = line(server, ann.key);
 	const order = async () => {
+		await http.open();
 		const sent = http.post(), { at } = sent, id = await sent.id;
 		while (!times_of.has(id)) await new Promise((resolve) => { seen = resolve; });
 		return { id, at, told: times_of.get(id) - at };
