@@ -356,9 +356,9 @@ end $$;
 
 -- generation_submit_many: several orders in one transaction; p_items is an
 -- array of submit_item objects. An array of one is generation_submit. With
--- more nobody waits for a lock, so that one user's trouble is not another's:
--- there is no row for an order whose key or account is locked by somebody, or
--- whose key stands twice in the array. Send it again, alone.
+-- more there is no row for an order whose key is locked by somebody or stands
+-- twice in the array, and an account that is locked for a tenth of a second
+-- ends the transaction. Send those again, each alone.
 create function generation_submit_many(p_items jsonb) returns table (n int,
 	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
@@ -396,8 +396,11 @@ begin
 		free := free || i;
 		users := users || i.user_id;
 	end loop;
-	users := array(select a.user_id from accounts a
-		where a.user_id = any (users) for update skip locked);
+	-- In user order. An end or another instance holds an account for a commit:
+	-- to pass it by cost an order of its own for each that was left out.
+	perform set_config('lock_timeout', '100ms', true);
+	perform from accounts a where a.user_id = any (users)
+		order by a.user_id for update;
 	return query select * from submit_all(array(select x from unnest(free) x
-		where x.user_id = any (users) order by x.user_id, x.n));
+		order by x.user_id, x.n));
 end $$;

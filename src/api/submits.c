@@ -3,7 +3,8 @@
  *
  * A lane has one transaction under way.  While a user has orders here they all
  * take one lane, so that two transactions do not meet at one account; the first
- * of them takes the lane with the least to do.
+ * of them takes the lane with the least to do.  With few orders at once there
+ * is one lane only: what is spread over two costs twice as much.
  */
 #define LOG_MODULE "api"
 #include <stdlib.h>
@@ -11,12 +12,15 @@
 #include <uthash.h>
 
 #include "api/submits.h"
+#include "reeld/clock.h"
 #include "reeld/jobs.h"
 #include "reeld/pg_group.h"
 
 enum {
 	LANES = 2,
-	/* An account is held for a commit, by an end or another instance. */
+	CROWD = 24, /* orders at once that are worth a second lane */
+	CROWD_MS = 500,
+	/* A key is held for a commit, by the order that came before. */
 	LOCKED_TRIES = 4,
 };
 
@@ -47,16 +51,43 @@ struct submits {
 	struct lane lanes[LANES];
 	struct user *users; /* uthash, those with orders here */
 	TAILQ_HEAD(, submit) all;
+	/* Orders now; at most in this CROWD_MS, and in the one before. */
+	int orders, most, most_before;
+	int64_t since_ms;
 };
 
 /* --- Users and their lanes ------------------------------------------------ */
+
+/* Not as many as there are now: those of a transaction are done together, and
+ * come again together. */
+static bool
+is_crowd(const struct submits *self)
+{
+	return self->most >= CROWD || self->most_before >= CROWD;
+}
+
+static void
+count(struct submits *self)
+{
+	int64_t now = clock_mono_ms();
+
+	self->orders++;
+	if (now - self->since_ms > CROWD_MS) {
+		self->most_before =
+		    now - self->since_ms > 2 * CROWD_MS ? 0 : self->most;
+		self->most = 0;
+		self->since_ms = now;
+	}
+	if (self->orders > self->most)
+		self->most = self->orders;
+}
 
 static struct lane *
 least_busy(struct submits *self)
 {
 	struct lane *best = &self->lanes[0];
 
-	for (int i = 1; i < LANES; i++)
+	for (int i = 1; i < LANES && is_crowd(self); i++)
 		if (self->lanes[i].orders < best->orders)
 			best = &self->lanes[i];
 	return best;
@@ -68,6 +99,7 @@ user_hold(struct submits *self, const char *id)
 {
 	struct user *user;
 
+	count(self);
 	HASH_FIND_STR(self->users, id, user);
 	if (user == NULL) {
 		user = xcalloc(1, sizeof *user);
@@ -83,6 +115,7 @@ user_hold(struct submits *self, const char *id)
 static void
 user_release(struct submits *self, struct user *user)
 {
+	self->orders--;
 	user->lane->orders--;
 	if (--user->orders > 0)
 		return;
