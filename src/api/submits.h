@@ -5,8 +5,8 @@
  *
  * Nobody waits for company: what comes while nothing is under way goes at the
  * end of the turn.  Each order has its own outcome; when a shared transaction
- * is rolled back, or a user's account is locked by somebody else, the orders
- * it concerns are sent again, each alone.
+ * is rolled back, also because a user's account was locked by somebody else for
+ * a tenth of a second, its orders are sent again, each alone.
  */
 #ifndef REELD_API_SUBMITS_H
 #define REELD_API_SUBMITS_H

@@ -48,7 +48,7 @@ enum step_phase {
 enum step_do {
 	DO_NOTHING,
 	DO_ENHANCE, /* mark the stage, ask, keep what came of it */
-	DO_START,   /* SQL attempt_start */
+	DO_START,   /* SQL attempts_start */
 	DO_SEND,    /* the paid request; exactly the recorded attempt */
 	DO_RECORD,  /* SQL attempts_submitted */
 	DO_PARK,    /* SQL attempt_uncertain, for delay_ms; 0: review now */
