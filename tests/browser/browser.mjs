@@ -94,12 +94,31 @@ export async function badge(page, text) {
 	await page.locator('.side .badge', { hasText: text }).waitFor({ timeout: 60_000 });
 }
 
-// No serious or critical finding; sees only what is on the page now.
+// Nothing is being asked, and no colour is on its way to another.
+const at_rest = (page) => page.waitForFunction(() => !document.querySelector('[aria-busy=true]')
+	&& document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getComputedTiming().iterations === Infinity));
+
+// No serious or critical finding; sees only what is on the page now. axe looks
+// at positions first and at colours later, and lets the page go on in between:
+// what it finds on a page that changed meanwhile may be of neither state, so it
+// looks again.
 export async function accessible(page, what) {
 	await page.evaluate(`${axe};0`);
-	const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-	assert.deepEqual(found.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
-		.map((v) => `${what}: ${v.id}: ${v.nodes.map((n) => n.target.join(' ')).join(', ')}`), []);
+	let found;
+	for (let looks = 0; looks < 5; looks++) {
+		await at_rest(page);
+		found = await page.evaluate(async () => {
+			let changed = false;
+			const watch = new MutationObserver(() => { changed = true; });
+			watch.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+			const { violations } = await window.axe.run(document, { resultTypes: ['violations'] });
+			watch.disconnect();
+			return { changed, bad: violations.filter((v) => v.impact === 'serious' || v.impact === 'critical')
+				.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).join(', ')}`) };
+		});
+		if (!found.bad.length || !found.changed) break;
+	}
+	assert.deepEqual(found.bad.map((f) => `${what}: ${f}`), []);
 }
 
 export async function no_sideways(page, what) {
