@@ -4,7 +4,8 @@
  * For statements that take an array of items and make each of them wholly or
  * not at all, in one transaction: most of a small change's cost is its
  * statement and its commit.  Nobody waits for company: what comes while nothing
- * is under way goes at the end of the turn, the rest when that is answered.
+ * is under way goes at the end of the turn, the rest when that is answered,
+ * before its items hear of it.
  *
  * The statement returns rows with a column n, the number of an item (from 1).
  * An item without a row, and every item when a transaction of several was

@@ -115,6 +115,7 @@ send_alone(struct pg_item *item)
 
 /* --- Several together ----------------------------------------------------- */
 
+static void send_group(void *arg);
 static void send_later(struct pg_group *self);
 
 /* It was rolled back: one of the items may be why, the others are not. */
@@ -160,7 +161,8 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 		n++;
 	}
 	repeat = err == NULL || (n > 1 && may_be_anothers(err));
-	send_later(self);
+	/* PostgreSQL works at the next ones while these are told. */
+	send_group(self);
 	if (err != NULL && repeat)
 		log_warn("statement=%s items=%d error=%s msg=\"each is sent "
 			 "again\"",
@@ -175,6 +177,7 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 		else
 			tell(item, rows, 0, err);
 	}
+	send_later(self); /* those that go again */
 }
 
 static void

@@ -256,6 +256,25 @@ TEST(a_cancelled_one_is_not_told)
 	world_close(&world);
 }
 
+TEST(the_next_are_sent_before_the_last_are_told)
+{
+	struct world world;
+
+	world_open(&world);
+	world.slow_s = 0.05;
+	add(&world, 0, 1, false);
+	loop_run_for(world.loop, 0);
+	add(&world, 1, 1, false);
+	add(&world, 2, 1, false);
+	/* Who is told first cancels one of the next: too late. */
+	world.spares = &world.all[1];
+	run_until(&world, 2);
+	CHECK_INT(world.all[1].told, ==, 0);
+	CHECK_INT(world.all[2].company, ==, 2);
+	CHECK_INT(world.rows, ==, 3);
+	world_close(&world);
+}
+
 TEST(what_is_too_long_goes_in_parts)
 {
 	struct world world;
@@ -341,6 +360,7 @@ main(void)
 		what_is_left_out_goes_along_again_before_it_is_alone),
 	    cmocka_unit_test(one_that_is_refused_harms_no_other),
 	    cmocka_unit_test(a_cancelled_one_is_not_told),
+	    cmocka_unit_test(the_next_are_sent_before_the_last_are_told),
 	    cmocka_unit_test(what_is_too_long_goes_in_parts),
 	    cmocka_unit_test(without_a_database_each_is_told),
 	    cmocka_unit_test(freeing_the_group_empties_the_slots),
