@@ -1,10 +1,11 @@
 /*
  * submits.c - orders gathered into transactions; see submits.h.
  *
- * A lane has one transaction under way.  While a user has orders here they all
- * take one lane, so that two transactions do not meet at one account; the first
- * of them takes the lane with the least to do.  With few orders at once there
- * is one lane only: what is spread over two costs twice as much.
+ * A lane has one transaction under way.  While a user has orders here they take
+ * one lane, so that two transactions do not meet at one account; the first of
+ * them takes the lane with the least to do.  With few orders at once there is
+ * one lane only: what is spread over two costs twice as much.  When a crowd
+ * meets there, users move to the other one by one.
  */
 #define LOG_MODULE "api"
 #include <stdlib.h>
@@ -20,13 +21,14 @@ enum {
 	LANES = 2,
 	CROWD = 24, /* orders at once that are worth a second lane */
 	CROWD_MS = 500,
+	MOVE_MS = 50,
 	/* A key is held for a commit, by the order that came before. */
 	LOCKED_TRIES = 4,
 };
 
 struct user {
 	UT_hash_handle hh; /* by id */
-	struct lane *lane;
+	struct lane *lane; /* of the next order */
 	int orders;
 	char id[ID_LEN + 1];
 };
@@ -35,6 +37,7 @@ struct submit {
 	TAILQ_ENTRY(submit) entry;
 	struct submits *owner;
 	struct user *user;
+	struct lane *lane;
 	struct submit **slot; /* NULL: nobody waits for it, it is done still */
 	submit_fn *fn;
 	void *arg;
@@ -43,7 +46,7 @@ struct submit {
 
 struct lane {
 	struct pg_group *group;
-	int orders; /* of all its users */
+	int orders, users;
 };
 
 struct submits {
@@ -53,7 +56,7 @@ struct submits {
 	TAILQ_HEAD(, submit) all;
 	/* Orders now; at most in this CROWD_MS, and in the one before. */
 	int orders, most, most_before;
-	int64_t since_ms;
+	int64_t since_ms, moved_ms;
 };
 
 /* --- Users and their lanes ------------------------------------------------ */
@@ -67,10 +70,8 @@ is_crowd(const struct submits *self)
 }
 
 static void
-count(struct submits *self)
+count(struct submits *self, int64_t now)
 {
-	int64_t now = clock_mono_ms();
-
 	self->orders++;
 	if (now - self->since_ms > CROWD_MS) {
 		self->most_before =
@@ -93,19 +94,50 @@ least_busy(struct submits *self)
 	return best;
 }
 
-/* Counts one order more of that user. */
+static void
+user_move(struct user *user, struct lane *to)
+{
+	if (user->lane != NULL)
+		user->lane->users--;
+	user->lane = to;
+	if (to != NULL)
+		to->users++;
+}
+
+/* Who always has orders here would stay in the lane of the first one.  His
+ * others, there still, meet this one at his account: hence not all at once. */
+static void
+share(struct submits *self, struct user *user, int64_t now)
+{
+	struct lane *few = &self->lanes[0];
+
+	if (!is_crowd(self) || now - self->moved_ms < MOVE_MS)
+		return;
+	for (int i = 1; i < LANES; i++)
+		if (self->lanes[i].users < few->users)
+			few = &self->lanes[i];
+	if (few->users + 1 >= user->lane->users)
+		return;
+	user_move(user, few);
+	self->moved_ms = now;
+}
+
+/* Counts one order more of that user, for his lane. */
 static struct user *
 user_hold(struct submits *self, const char *id)
 {
+	int64_t now = clock_mono_ms();
 	struct user *user;
 
-	count(self);
+	count(self, now);
 	HASH_FIND_STR(self->users, id, user);
 	if (user == NULL) {
 		user = xcalloc(1, sizeof *user);
 		(void)str_copy(user->id, sizeof user->id, id);
-		user->lane = least_busy(self);
+		user_move(user, least_busy(self));
 		HASH_ADD_STR(self->users, id, user);
+	} else {
+		share(self, user, now);
 	}
 	user->orders++;
 	user->lane->orders++;
@@ -116,9 +148,9 @@ static void
 user_release(struct submits *self, struct user *user)
 {
 	self->orders--;
-	user->lane->orders--;
 	if (--user->orders > 0)
 		return;
+	user_move(user, NULL);
 	HASH_DEL(self->users, user);
 	free(user);
 }
@@ -129,6 +161,7 @@ static void
 submit_free(struct submit *item)
 {
 	TAILQ_REMOVE(&item->owner->all, item, entry);
+	item->lane->orders--;
 	user_release(item->owner, item->user);
 	if (item->slot != NULL)
 		*item->slot = NULL;
@@ -179,13 +212,14 @@ submits_add(struct submits *self, const char *user,
 
 	item->owner = self;
 	item->user = user_hold(self, user);
+	item->lane = item->user->lane;
 	item->slot = slot;
 	item->fn = fn;
 	item->arg = arg;
 	TAILQ_INSERT_TAIL(&self->all, item, entry);
 	*slot = item;
 	pg_group_add(
-	    item->user->lane->group, order, &item->item, on_order, item);
+	    item->lane->group, order, &item->item, on_order, item);
 }
 
 void
