@@ -74,7 +74,8 @@ const char *pg_yes(bool value);
  * err names: db_unavailable (ERR_UNAVAILABLE: it was not run, try later),
  * db_unknown (ERR_UNAVAILABLE: it was sent and the answer is lost: it may
  * have been committed), db_busy (ERR_UNAVAILABLE with retry_after_s: the
- * wait queue is full), db_timeout (ERR_TIMEOUT: the server gave up and
+ * wait queue is full), db_locked (ERR_UNAVAILABLE: somebody held a row for too
+ * long, it was rolled back), db_timeout (ERR_TIMEOUT: the server gave up and
  * rolled back), db_conflict (ERR_CONFLICT: unique, foreign key, exclusion),
  * db_refused (ERR_INVALID: a check or a raised exception), db_rule
  * (ERR_INTERNAL: a business function or trigger says that the caller broke a
@@ -94,6 +95,9 @@ void pg_query_start(struct pg_pool *pool, enum pg_stmt stmt,
     const struct pg_params *params, struct pg_query **slot, pg_done_fn *done,
     void *arg);
 void pg_query_cancel(struct pg_query **slot); /* *slot may be NULL */
+/* What was started is sent now, and not at the end of the turn: for who has
+ * much to do in it.  No callback runs inside. */
+void pg_pool_send(struct pg_pool *pool);
 
 /* Rows.  An unknown column is a programming mistake.  NULL reads as NULL, 0
  * or false; text is borrowed from the rows. */

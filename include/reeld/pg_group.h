@@ -9,9 +9,10 @@
  *
  * The statement returns rows with a column n, the number of an item (from 1).
  * An item without a row, and every item when a transaction of several was
- * refused or took too long, is sent again as an array of one (the first kind
- * after `again` more tries in company): the statement then has to decide, and
- * may wait for locks.  So one item's trouble is not another's.
+ * refused or took too long, or met a locked row, is sent again by itself, its
+ * member "alone" true (the first kind after `again` more tries in company).
+ * The statement then has to decide, and may wait for locks: nobody waits
+ * behind that.  So one item's trouble is not another's.
  */
 #ifndef REELD_PG_GROUP_H
 #define REELD_PG_GROUP_H

@@ -11,6 +11,7 @@
 --   credits, breakdown, plan   the quote, frozen on the charge
 --   deadline_s     null = the model's
 --   parent, relation   both null, or the generation this one comes from
+--   alone          it waits for locks
 -- The rest is what submit_all() finds out.
 --   in_line        there is no room for it yet
 create type submit_item as (n int, user_id uuid, id uuid, key text,
@@ -18,7 +19,7 @@ create type submit_item as (n int, user_id uuid, id uuid, key text,
 	resolved jsonb, credits bigint, breakdown jsonb, plan uuid,
 	start_asset uuid, end_asset uuid, project uuid, title text,
 	deadline_s int, priority int, parent uuid, relation text,
-	provider text, model_id uuid, model text, model_name text,
+	alone boolean, provider text, model_id uuid, model text, model_name text,
 	in_line boolean);
 
 create function submit_lock_id(p_user uuid, p_key text) returns bigint
@@ -342,8 +343,8 @@ begin
 	select * into strict s from submit_all(array[(1, p_user, p_id, p_key,
 		encode(p_hash, 'hex'), p_api_key, p_route, p_mode, p_spec, p_resolved,
 		p_credits, p_breakdown, p_plan, p_start, p_end, p_project, p_title,
-		p_deadline_s, p_priority, p_parent, p_relation, null, null, null,
-		null, null)::submit_item]);
+		p_deadline_s, p_priority, p_parent, p_relation, true, null, null,
+		null, null, null)::submit_item]);
 	res.outcome := s.outcome;
 	res.event_seq := s.event_seq;
 	res.event := s.event;
@@ -355,10 +356,10 @@ begin
 end $$;
 
 -- generation_submit_many: several orders in one transaction; p_items is an
--- array of submit_item objects. An array of one is generation_submit. With
--- more there is no row for an order whose key is locked by somebody or stands
--- twice in the array, and an account that is locked for a tenth of a second
--- ends the transaction. Send those again, each alone.
+-- array of submit_item objects. One that is alone is generation_submit. Of
+-- others there is no row for an order whose key is locked by somebody or
+-- stands twice in the array, and an account that is locked for a tenth of a
+-- second ends the transaction. Send those again, each alone.
 create function generation_submit_many(p_items jsonb) returns table (n int,
 	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
@@ -374,7 +375,7 @@ declare
 	free submit_item[] := '{}';
 	users uuid[] := '{}';
 begin
-	if cardinality(items) = 1 then
+	if cardinality(items) = 1 and items[1].alone then
 		refused := submit_wait(items[1].user_id, items[1].key);
 		if refused is not null then
 			n := items[1].n;

@@ -60,7 +60,7 @@ conn_close(struct conn *conn, const char *why)
 		PQfinish(conn->pg);
 	conn->pg = NULL;
 	conn->state = CONN_DOWN;
-	conn->retire = false;
+	conn->retire = conn->broken = false;
 	memset(conn->prepared, 0, sizeof conn->prepared);
 	list_init(&conn->pipeline);
 	if (pool->freeing) {
@@ -102,13 +102,20 @@ watch(struct conn *conn, int events)
 	loop_io_set(conn->io, events);
 }
 
+static void
+broke(struct conn *conn)
+{
+	conn->broken = true;
+	pool_pump_later(conn->pool);
+}
+
 void
 conn_flush(struct conn *conn)
 {
 	int left = PQflush(conn->pg);
 
 	if (left < 0)
-		conn_close(conn, PQerrorMessage(conn->pg));
+		broke(conn);
 	else
 		watch(conn, LOOP_READ | (left > 0 ? LOOP_WRITE : 0));
 }
@@ -253,7 +260,7 @@ conn_open(struct conn *conn)
 	    on_resolved, conn);
 }
 
-bool
+void
 conn_send(struct conn *conn, struct pg_query *query)
 {
 	const struct stmt_row *row = &pg_stmt_table[query->stmt];
@@ -278,8 +285,7 @@ conn_send(struct conn *conn, struct pg_query *query)
 		(const char *const *)query->values, NULL, NULL, 0) == 1 &&
 	    PQpipelineSync(conn->pg) == 1;
 	if (!ok)
-		conn_close(conn, PQerrorMessage(conn->pg));
-	return ok;
+		broke(conn);
 }
 
 /* One result of the first group in the pipeline. */

@@ -68,10 +68,10 @@ tell(struct pg_item *item, const struct pg_rows *rows, int row,
 }
 
 static void
-add_text(struct buf *out, int n, const struct pg_item *item)
+add_text(struct buf *out, int n, bool alone, const struct pg_item *item)
 {
-	buf_printf(out, "%s{\"n\":%d%s", n > 1 ? "," : "[", n,
-	    item->text[0] == '}' ? "" : ",");
+	buf_printf(out, "%s{\"n\":%d%s%s", n > 1 ? "," : "[", n,
+	    alone ? ",\"alone\":true" : "", item->text[0] == '}' ? "" : ",");
 	buf_puts(out, item->text);
 }
 
@@ -107,7 +107,7 @@ send_alone(struct pg_item *item)
 	struct buf text;
 
 	buf_init(&text, strlen(item->text) + 64);
-	add_text(&text, 1, item);
+	add_text(&text, 1, true, item);
 	move(item, &item->group->alone);
 	start(item->group, &text, &item->query, on_alone, item);
 	buf_fini(&text);
@@ -147,7 +147,7 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 	struct items told = TAILQ_HEAD_INITIALIZER(told);
 	struct pg_item *item;
 	int n = 0, row_of[MOST + 1], count = err == NULL ? pg_count(rows) : 0;
-	bool repeat;
+	bool repeat, locked = err != NULL && strcmp(err->name, "db_locked") == 0;
 
 	memset(row_of, -1, sizeof row_of);
 	for (int i = 0; i < count; i++) {
@@ -160,9 +160,10 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 		move(item, &told);
 		n++;
 	}
-	repeat = err == NULL || (n > 1 && may_be_anothers(err));
+	repeat = err == NULL || locked || (n > 1 && may_be_anothers(err));
 	/* PostgreSQL works at the next ones while these are told. */
 	send_group(self);
+	pg_pool_send(self->opts.pool);
 	if (err != NULL && repeat)
 		log_warn("statement=%s items=%d error=%s msg=\"each is sent "
 			 "again\"",
@@ -172,7 +173,7 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 	for (int i = 1; (item = TAILQ_FIRST(&told)) != NULL; i++) {
 		if (row_of[i] >= 0)
 			tell(item, rows, row_of[i], NULL);
-		else if (repeat && n > 1 && item->slot != NULL)
+		else if (repeat && item->slot != NULL)
 			again(item, err != NULL);
 		else
 			tell(item, rows, 0, err);
@@ -203,7 +204,7 @@ send_group(void *arg)
 	while ((item = TAILQ_FIRST(&self->waiting)) != NULL && n < MOST &&
 	    (n == 0 || text.len + strlen(item->text) < MOST_BYTES)) {
 		move(item, &self->sent);
-		add_text(&text, ++n, item);
+		add_text(&text, ++n, false, item);
 	}
 	start(self, &text, &self->query, on_group, self);
 	buf_fini(&text);

@@ -60,6 +60,7 @@ struct conn {
 	struct resolve *resolve;
 	int failures;
 	bool retire;	/* close when its pipeline is empty */
+	bool broken;	/* could not be written to: close in the next pump */
 	int setup_left; /* syncs until it is ready */
 	struct query_list pipeline;
 	unsigned char prepared[(PG_STMT_COUNT + 7) / 8 + 1];
@@ -83,8 +84,9 @@ struct pg_pool {
 /* conn.c: one connection's life. */
 void conn_open(struct conn *conn);
 void conn_close(struct conn *conn, const char *why);
-/* Puts a query into the pipeline; false when the connection broke. */
-bool conn_send(struct conn *conn, struct pg_query *query);
+/* Puts a query into the pipeline.  No callback runs inside these two: what
+ * cannot be written to is closed in the next pump. */
+void conn_send(struct conn *conn, struct pg_query *query);
 void conn_flush(struct conn *conn);
 
 /* query.c: lists and ends of queries. */

@@ -21,7 +21,7 @@ pick(struct pg_pool *pool)
 		struct conn *conn = &pool->conns[i];
 
 		if (conn->state != CONN_READY || conn->retire ||
-		    conn->pipeline.count >= PG_MAX_DEPTH)
+		    conn->broken || conn->pipeline.count >= PG_MAX_DEPTH)
 			continue;
 		if (best == NULL || conn->pipeline.count < best->pipeline.count)
 			best = conn;
@@ -29,10 +29,9 @@ pick(struct pg_pool *pool)
 	return best;
 }
 
-static void
-on_pump(void *arg)
+void
+pg_pool_send(struct pg_pool *pool)
 {
-	struct pg_pool *pool = arg;
 	struct pg_query *query;
 	struct conn *conn;
 
@@ -48,9 +47,24 @@ on_pump(void *arg)
 	}
 	for (int i = 0; i < pool->size; i++) {
 		conn = &pool->conns[i];
-		if (conn->state == CONN_READY && conn->pipeline.first != NULL)
+		if (conn->state == CONN_READY && !conn->broken &&
+		    conn->pipeline.first != NULL)
 			conn_flush(conn);
 	}
+}
+
+static void
+on_pump(void *arg)
+{
+	struct pg_pool *pool = arg;
+
+	for (int i = 0; i < pool->size; i++) {
+		struct conn *conn = &pool->conns[i];
+
+		if (conn->broken)
+			conn_close(conn, PQerrorMessage(conn->pg));
+	}
+	pg_pool_send(pool);
 }
 
 void

@@ -262,9 +262,12 @@ test('several orders in one transaction: each has its own end', async () => {
 	assert.deepEqual(Object.values(held).map((x) => `${x.n} ${x.outcome}`), ['1 insufficient', '2 created']);
 	await other.query('select from accounts where user_id = $1 for update', [ann]);
 	await assert.rejects(many(order(1, ann, { credits: 1 }), order(2, bob)), { code: '55P03' });
+	await assert.rejects(many(order(1, ann, { credits: 1 })), { code: '55P03' });
+	assert.deepEqual(await many(keyed(1, bob, 'x')), {});
+	// One that is alone waits instead, and what is wrong is refused whole.
+	const waits = many(order(1, ann, { credits: 1, alone: true }));
 	await other.query('rollback');
-	// One order alone waits instead, and what is wrong is refused whole.
-	assert.equal((await many(order(1, ann, { credits: 1 })))[1].outcome, 'created');
+	assert.equal((await waits)[1].outcome, 'created');
 	await assert.rejects(many(order(1, bob), order(2, bob, { id: first.id })), { code: '23505' });
 	assert.equal(await k.balance(bob), 100 - 50);
 	assert.equal((await k.one('select count(*) as n from generations')).n, 8);

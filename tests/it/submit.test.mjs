@@ -148,6 +148,32 @@ test('one key, 200 at once: one generation, one charge', async () => {
 	assert.deepEqual(await r.books(), {});
 });
 
+test('an account that somebody holds delays its own orders only', async (t) => {
+	const [bob, cid] = [await r.user({ credits: 1000 }), await r.user({ credits: 1000 })];
+	const holder = await r.pg.connect(r.database);
+	t.after(() => holder.end());
+	for (const first of [true, false]) {
+		await holder.query('begin');
+		await holder.query('select from accounts where user_id = $1 for update', [bob.id]);
+		let answered = false;
+		const held = (async () => {
+			if (!first) await cid.submit();
+			const made = await bob.submit();
+			answered = true;
+			return made;
+		})();
+		// Before, beside and behind it.
+		for (let i = 0; i < 4; i++) {
+			const made = await Promise.all(Array.from({ length: 8 }, () => cid.submit()));
+			assert.equal(new Set(made.map((m) => m.id)).size, 8);
+		}
+		assert.equal(answered, false);
+		await holder.query('commit');
+		assert.match((await held).id, /^[0-9a-f-]{36}$/);
+	}
+	assert.deepEqual(await r.books(), {});
+});
+
 test('cancel twenty times at once: one refund', async () => {
 	const u = await r.user({ credits: 1000 });
 	for (let i = 0; i < 5; i++) {
