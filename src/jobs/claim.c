@@ -177,6 +177,7 @@ claim_start(struct engine *self)
 			buf_str(&wanted.concurrency), buf_str(&wanted.rpm),
 			pg_yes(move)),
 		    &self->claim_query, on_claimed, self);
+	pg_pool_send(self->d.pg);
 	for (size_t i = 0; i < nitems(columns); i++)
 		buf_fini(columns[i]);
 }

@@ -360,6 +360,7 @@ engine_drain(struct engine *self, int64_t timeout_ms, loop_fn *done, void *arg)
 	self->draining = true;
 	timer_clear(&self->sweep);
 	timer_clear(&self->wake);
+	timer_clear(&self->others);
 	timer_clear(&self->tidy);
 	timer_init(&self->drain_timer, self->d.loop, "engine drain",
 	    on_drain_late, self);

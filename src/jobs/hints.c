@@ -12,11 +12,28 @@
 
 #define WAKE_CHANNEL "reeld:wake"
 
+/* Until who told of work has taken it. */
+enum { OTHERS_MS = 100 };
+
 void
 hint_send(struct engine *self, const char *text)
 {
 	if (self->d.redis != NULL)
 		redis_publish(self->d.redis, WAKE_CHANNEL, text, strlen(text));
+}
+
+/* With our name we take it, and the others look later; our own words come back
+ * to us, too. */
+static void
+hint_claim(struct engine *self)
+{
+	char text[64];
+	bool ours = self->up && !self->draining &&
+	    self->stats.active < self->d.max_active;
+
+	snprintf(text, sizeof text, "claim%s%s", ours ? " " : "",
+	    ours ? self->instance.text : "");
+	hint_send(self, text);
 }
 
 static void
@@ -48,7 +65,7 @@ engine_wake(struct engine *self)
 {
 	/* One hint per burst is enough. */
 	if (!timer_is_set(&self->wake))
-		hint_send(self, "claim");
+		hint_claim(self);
 	wake_local(self);
 }
 
@@ -56,7 +73,7 @@ void
 engine_claim(struct engine *self)
 {
 	if (!timer_is_set(&self->wake))
-		hint_send(self, "claim");
+		hint_claim(self);
 	claim_start(self);
 }
 
@@ -105,6 +122,14 @@ engine_hurry(struct engine *self, const char *generation)
 }
 
 static void
+told_by(struct engine *self, const char *instance)
+{
+	if (!str_eq(instance, self->instance.text) &&
+	    !timer_is_set(&self->others))
+		timer_set_ms(&self->others, OTHERS_MS);
+}
+
+static void
 on_hint(const char *channel, const char *data, size_t len, void *arg)
 {
 	struct engine *self = arg;
@@ -118,6 +143,8 @@ on_hint(const char *channel, const char *data, size_t len, void *arg)
 	text[len] = '\0';
 	if (str_eq(text, "claim"))
 		wake_local(self);
+	else if (str_starts(text, "claim "))
+		told_by(self, text + 6);
 	else if (str_eq(text, "adopt") && !self->draining)
 		timer_set_ms(&self->tidy, (int64_t)random_below(50));
 	else if (str_starts(text, "cancel ") && id_parse(text + 7, &id))
@@ -143,6 +170,7 @@ void
 hints_open(struct engine *self, struct loop *loop)
 {
 	timer_init(&self->wake, loop, "engine wake", on_wake, self);
+	timer_init(&self->others, loop, "engine others", on_wake, self);
 	if (self->d.redis != NULL)
 		redis_subscribe(self->d.redis, WAKE_CHANNEL, on_hint, self);
 }
@@ -153,4 +181,5 @@ hints_close(struct engine *self)
 	if (self->d.redis != NULL)
 		redis_subscribe(self->d.redis, WAKE_CHANNEL, NULL, NULL);
 	timer_fini(&self->wake);
+	timer_fini(&self->others);
 }

@@ -177,7 +177,7 @@ struct engine {
 
 	bool up, started, draining, releasing, wake_again;
 	int claim_room; /* for how many the claim under way asks */
-	struct loop_timer beat, sweep, wake, flush, tidy, drain_timer;
+	struct loop_timer beat, sweep, wake, others, flush, tidy, drain_timer;
 	struct pg_query *beat_query, *claim_query, *flush_query, *clean_query,
 	    *check_query, *lost_query, *sent_query, *tidy_query, *cancel_query,
 	    *release_query, *stop_query, *push_query, *owner_query;
@@ -315,7 +315,8 @@ void accounts_changed(struct engine *engine);
 /* hints.c */
 void hints_open(struct engine *engine, struct loop *loop);
 void hints_close(struct engine *engine);
-/* To all instances: "claim", "adopt". */
+/* To all instances: "claim" (now, or with the name of who takes it first),
+ * "adopt". */
 void hint_send(struct engine *engine, const char *text);
 /* A job has ended, or left its provider: somebody queued may take its place. */
 void engine_room(struct engine *engine);
