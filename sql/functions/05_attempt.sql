@@ -10,9 +10,9 @@ create type start_item as (n int, job uuid, attempt uuid, nonce uuid,
 -- attempts_start: BEFORE a byte leaves for the provider. Writes each attempt as
 -- `submitting` with its nonce; the generation becomes processing and its
 -- provider deadline starts. p_items is an array of start_item objects
--- (token_hash in hexadecimal). With more than one nobody waits for
--- a job: there is no row for one that is locked by somebody or gone; send it
--- again, alone. Outcomes: started; gone (lost, cancelled meanwhile, or taken
+-- (token_hash in hexadecimal). Nobody waits for a job: there is no row for one
+-- that is locked by somebody or gone; send it again, its member `alone` true.
+-- Outcomes: started; gone (lost, cancelled meanwhile, or taken
 -- back by a job_requeue that overtook it).
 create function attempts_start(p_owner uuid, p_items jsonb) returns table (
 	n int, outcome text, event_seq bigint, event jsonb, seqs bigint[])
@@ -25,8 +25,9 @@ declare
 		null::start_item, p_items) x);
 	ids uuid[] := array(select i.job from unnest(items) i order by i.job);
 	first int := items[1].n;
+	alone boolean := coalesce((p_items->0->>'alone')::boolean, false);
 begin
-	if cardinality(items) = 1 then
+	if alone then
 		ids := array(select id from jobs where id = ids[1]
 			and owner = p_owner and status = 'running' and step = 'submit'
 			for update);
@@ -52,7 +53,7 @@ begin
 			where a.id = i.attempt offset 0) order by i.n);
 	if cardinality(items) = 0 then
 		return query select first, 'gone', null::bigint, null::jsonb,
-			null::bigint[] where jsonb_array_length(p_items) = 1;
+			null::bigint[] where alone;
 		return;
 	end if;
 	insert into attempts (id, generation_id, job_id, user_id, number, route_id,
@@ -91,9 +92,9 @@ create type submitted_item as (n int, attempt uuid, provider_job_id text,
 
 -- attempts_submitted: the provider answered with its id; from here the job only
 -- polls. Also called when a callback or a look-up finds an uncertain submit.
--- p_items is an array of submitted_item objects. With more than one nobody
--- waits for a job: there is no row for one that is locked by somebody or gone;
--- send it again, alone. Outcomes: submitted; cancelling (stored, and the user
+-- p_items is an array of submitted_item objects. Nobody waits for a job: there
+-- is no row for one that is locked by somebody or gone; send it again, its
+-- member `alone` true. Outcomes: submitted; cancelling (stored, and the user
 -- wants it stopped); gone.
 create function attempts_submitted(p_owner uuid, p_items jsonb) returns table (
 	n int, outcome text, event_seq bigint, event jsonb, seqs bigint[])
@@ -105,6 +106,7 @@ declare
 	items submitted_item[] := array(select x from jsonb_populate_recordset(
 		null::submitted_item, p_items) x);
 	first int := items[1].n;
+	alone boolean := coalesce((p_items->0->>'alone')::boolean, false);
 	ids uuid[];
 	moved int;
 begin
@@ -112,7 +114,7 @@ begin
 			i.position, a.job_id, null, null)::submitted_item
 		from unnest(items) i cross join lateral (select x.job_id
 			from attempts x where x.id = i.attempt offset 0) a);
-	if jsonb_array_length(p_items) = 1 then
+	if alone then
 		ids := array(select id from jobs where id = items[1].job
 			and owner = p_owner and finished_at is null
 			and step = 'submit' and attempt_id = items[1].attempt
@@ -137,7 +139,7 @@ begin
 		where i.job = any (ids) order by i.n);
 	if cardinality(items) = 0 then
 		return query select first, 'gone', null::bigint, null::jsonb,
-			null::bigint[] where jsonb_array_length(p_items) = 1;
+			null::bigint[] where alone;
 		return;
 	end if;
 	perform review_leave(i.generation) from unnest(items) i

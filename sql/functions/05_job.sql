@@ -393,10 +393,10 @@ create type fail_item as (n int, job uuid, class text, code text,
 
 -- generations_fail: definite failures; refunds all but the fee in the same
 -- transaction. p_items is an array of fail_item objects; message is for the
--- user, provider_message for admins. With more than one nobody waits long for a
--- lock: there is no row for a job that is locked by somebody, not p_owner's or
--- ended, and an account that is locked for a second ends the transaction. Send
--- those again, each alone. Outcomes: failed; gone.
+-- user, provider_message for admins. Nobody waits long for a lock: there is no
+-- row for a job that is locked by somebody, not p_owner's or ended, and an
+-- account that is locked for a second ends the transaction. Send those again,
+-- each by itself, its member `alone` true. Outcomes: failed; gone.
 create function generations_fail(p_owner uuid, p_items jsonb) returns table (
 	n int, outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint)
@@ -409,7 +409,7 @@ declare
 		null::fail_item, p_items) x);
 	ids uuid[] := array(select i.job from unnest(items) i order by i.job);
 begin
-	if cardinality(items) = 1 then
+	if (p_items->0->>'alone')::boolean then
 		ids := array(select id from jobs where id = ids[1]
 			and owner = p_owner and finished_at is null for update);
 		if cardinality(ids) = 0 then

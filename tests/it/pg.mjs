@@ -199,15 +199,16 @@ export function kit(db) {
 		claim: async (owner, provider = 'fal', n = 10) => (await db.query(
 			'select * from job_claim($1, $2, $3)', [owner, [provider], [n]]))
 			.rows,
-		// The items of these are numbered here; a row for each, as they come.
+		// The items of these are numbered here, one by itself is alone; a row for
+		// each, as they come.
 		starts: async (owner, items) => (await db.query('select * from '
 			+ 'attempts_start($1, $2)', [owner, JSON.stringify(items.map(
-			(i, n) => ({ n: n + 1, nonce: randomUUID(), token_hash:
+			(i, n) => ({ n: n + 1, alone: items.length === 1, nonce: randomUUID(), token_hash:
 				sha('token').toString('hex'), request: { prompt: 'x' },
 			cost_micro_usd: 5, ...i })))])).rows,
 		fails: async (owner, items) => (await db.query('select * from '
 			+ 'generations_fail($1, $2)', [owner, JSON.stringify(items.map(
-			(i, n) => ({ n: n + 1, class: 'provider', code: 'provider_error',
+			(i, n) => ({ n: n + 1, alone: items.length === 1, class: 'provider', code: 'provider_error',
 				message: 'It failed.', provider_message: 'raw',
 				retryable: true, fee: 0, ...i })))])).rows,
 		start: async (w, owner, attempt = randomUUID()) => {
@@ -216,7 +217,7 @@ export function kit(db) {
 		},
 		submits: async (owner, items) => (await db.query('select * from '
 			+ 'attempts_submitted($1, $2)', [owner, JSON.stringify(items.map(
-			(i, n) => ({ n: n + 1, provider_job_id: `p-${i.attempt}`,
+			(i, n) => ({ n: n + 1, alone: items.length === 1, provider_job_id: `p-${i.attempt}`,
 				...i })))])).rows,
 		submitted: async (attempt, owner) => {
 			const [r] = await k.submits(owner, [{ attempt }]);

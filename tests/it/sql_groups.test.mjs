@@ -102,6 +102,8 @@ test('what is gone, locked, or ended has no row in company, and is decided alone
 	assert.deepEqual(outcomes(await f.k.starts(f.owner, items)), ok);
 	assert.deepEqual(outcomes(await f.k.starts(f.owner, items)), {});
 	for (const i of [0, 2, 3]) assert.deepEqual(outcomes(await f.k.starts(f.owner, [items[i]])), { 1: 'gone' });
+	// Who comes by himself is not alone yet: others may gather behind him.
+	assert.deepEqual(await f.k.starts(f.owner, [{ ...items[1], alone: false }]), []);
 	const waits = f.k.starts(f.owner, [items[1]]);
 	await other.query('commit');
 	assert.deepEqual(outcomes(await waits), { 1: 'started' });
@@ -112,6 +114,7 @@ test('what is gone, locked, or ended has no row in company, and is decided alone
 	assert.deepEqual(outcomes(await f.k.fails(f.owner, items)), { 3: 'failed', 4: 'failed', 5: 'failed' });
 	assert.deepEqual(outcomes(await f.k.fails(f.owner, items)), {});
 	for (const i of [0, 2, 5]) assert.deepEqual(outcomes(await f.k.fails(f.owner, [items[i]])), { 1: 'gone' });
+	assert.deepEqual(await f.k.fails(f.owner, [{ ...items[1], alone: false }]), []);
 	const ends = f.k.fails(f.owner, [items[1]]);
 	await other.query('commit');
 	assert.deepEqual(outcomes(await ends), { 1: 'failed' });
@@ -166,6 +169,7 @@ test('an answer that is late, locked or said twice', async () => {
 	assert.deepEqual(outcomes(await f.k.submits(f.owner, all)), { 4: 'submitted', 5: 'submitted' });
 	assert.deepEqual(outcomes(await f.k.submits(f.owner, all)), {});
 	for (const i of [0, 1, 3, 5]) assert.deepEqual(outcomes(await f.k.submits(f.owner, [all[i]])), { 1: 'gone' });
+	assert.deepEqual(await f.k.submits(f.owner, [{ ...items[2], alone: false }]), []);
 	const waits = f.k.submits(f.owner, [items[2]]);
 	await other.query('commit');
 	assert.deepEqual(outcomes(await waits), { 1: 'submitted' });
@@ -181,6 +185,7 @@ test('an account that is locked ends a company within seconds, one alone waits',
 	await other.query('select from accounts where user_id = $1 for update', [ann]);
 	await assert.rejects(f.k.fails(f.owner, jobs.map((w) => ({ job: w.job_id }))), { code: '55P03' });
 	assert.deepEqual(outcomes(await f.k.fails(f.owner, [{ job: jobs[1].job_id }])), { 1: 'failed' });
+	await assert.rejects(f.k.fails(f.owner, [{ job: jobs[0].job_id, alone: false }]), { code: '55P03' });
 	const waits = f.k.fails(f.owner, [{ job: jobs[0].job_id }]);
 	await other.query('commit');
 	assert.deepEqual(outcomes(await waits), { 1: 'failed' });
