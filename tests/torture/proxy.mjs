@@ -73,7 +73,9 @@ class Pump {
 			this.push(chunk).then(() => from.resume(), () => link.destroy());
 		});
 		// What was read before the end is written before it.
-		from.on('end', () => { this.chain = this.chain.then(() => { if (link.proxy.faults.drop !== name) to.end(); }); });
+		from.on('end', () => {
+			this.chain = this.chain.then(() => { if (link.proxy.faults.drop !== name) to.end(); }, () => link.destroy());
+		});
 	}
 
 	push(chunk) {
