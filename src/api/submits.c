@@ -218,8 +218,7 @@ submits_add(struct submits *self, const char *user,
 	item->arg = arg;
 	TAILQ_INSERT_TAIL(&self->all, item, entry);
 	*slot = item;
-	pg_group_add(
-	    item->lane->group, order, &item->item, on_order, item);
+	pg_group_add(item->lane->group, order, &item->item, on_order, item);
 }
 
 void

@@ -147,7 +147,8 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 	struct items told = TAILQ_HEAD_INITIALIZER(told);
 	struct pg_item *item;
 	int n = 0, row_of[MOST + 1], count = err == NULL ? pg_count(rows) : 0;
-	bool repeat, locked = err != NULL && strcmp(err->name, "db_locked") == 0;
+	bool repeat,
+	    locked = err != NULL && strcmp(err->name, "db_locked") == 0;
 
 	memset(row_of, -1, sizeof row_of);
 	for (int i = 0; i < count; i++) {

@@ -20,8 +20,8 @@ pick(struct pg_pool *pool)
 	for (int i = 0; i < pool->size; i++) {
 		struct conn *conn = &pool->conns[i];
 
-		if (conn->state != CONN_READY || conn->retire ||
-		    conn->broken || conn->pipeline.count >= PG_MAX_DEPTH)
+		if (conn->state != CONN_READY || conn->retire || conn->broken ||
+		    conn->pipeline.count >= PG_MAX_DEPTH)
 			continue;
 		if (best == NULL || conn->pipeline.count < best->pipeline.count)
 			best = conn;
