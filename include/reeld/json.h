@@ -32,12 +32,7 @@ enum json_parse_flags {
 	 * paid result must not be lost to an odd but readable reply.  Such a
 	 * document must not be stored whole; copy single values out of it.
 	 */
-	JSON_FOREIGN = 2,
-	/*
-	 * Written by PostgreSQL: UTF-8, keys and numbers are not looked at a
-	 * second time, which takes as long as reading it.
-	 */
-	JSON_OWN = 4
+	JSON_FOREIGN = 2
 };
 
 /*

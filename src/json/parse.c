@@ -52,15 +52,14 @@ json_parse_flags(const void *data, size_t len, size_t max_bytes, int flags,
 	if (len == 0)
 		return err_set_name(err, ERR_BAD_INPUT, "bad_json",
 		    "A JSON document is missing");
-	if ((flags & JSON_OWN) == 0 && !utf8_valid(data, len))
+	if (!utf8_valid(data, len))
 		return err_set_name(err, ERR_BAD_INPUT, "bad_json",
 		    "The JSON document is not valid UTF-8");
 	tok = json_tokener_new_ex(JSON_MAX_DEPTH);
 	if (tok == NULL)
 		abort();
-	json_tokener_set_flags(tok,
-	    JSON_TOKENER_STRICT |
-		(flags & JSON_OWN ? 0 : JSON_TOKENER_VALIDATE_UTF8));
+	json_tokener_set_flags(
+	    tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 	obj = json_tokener_parse_ex(tok, data, (int)len);
 	code = json_tokener_get_error(tok);
 	if (code == json_tokener_continue) {
@@ -87,8 +86,7 @@ json_parse_flags(const void *data, size_t len, size_t max_bytes, int flags,
 		return err_set_name(err, ERR_BAD_INPUT, "bad_json",
 		    "The JSON document must be an object");
 	}
-	if ((flags & JSON_OWN) == 0 &&
-	    !json_scan(data, len, (flags & JSON_FOREIGN) != 0, err)) {
+	if (!json_scan(data, len, (flags & JSON_FOREIGN) != 0, err)) {
 		json_object_put(obj);
 		return false;
 	}

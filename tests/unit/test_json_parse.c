@@ -122,23 +122,6 @@ TEST(bad_documents)
 	}
 }
 
-/* Not looked at a second time, but whole. */
-TEST(our_own_documents)
-{
-	struct json_object *doc;
-	int64_t v;
-
-	CHECK(json_parse_flags(
-	    "{\"a\":1,\"a\":2}", 13, 100, JSON_OWN, &doc, NULL));
-	CHECK(json_int_at(doc, "a", &v));
-	CHECK_INT(v, ==, 2);
-	json_free(&doc);
-	CHECK(!parses("{\"a\":1", 6, JSON_OWN, NULL));
-	CHECK(!parses("{\"a\":1}{", 8, JSON_OWN, NULL));
-	CHECK(!parses("[1]", 3, JSON_OWN, NULL));
-	CHECK(parses("[1]", 3, JSON_OWN | JSON_ANY_ROOT, NULL));
-}
-
 TEST(bytes_behind_the_end)
 {
 	CHECK(!parses("{}\0", 3, 0, NULL));
@@ -286,7 +269,6 @@ main(void)
 	    cmocka_unit_test(good_documents),
 	    cmocka_unit_test(bad_documents),
 	    cmocka_unit_test(bytes_behind_the_end),
-	    cmocka_unit_test(our_own_documents),
 	    cmocka_unit_test(root_values),
 	    cmocka_unit_test(depth),
 	    cmocka_unit_test(size),
