@@ -170,14 +170,15 @@ claim_start(struct engine *self)
 	}
 	if (any && move)
 		self->last_move_ms = now;
-	if (any)
+	if (any) {
 		pg_query_start(self->d.pg, STMT_JOB_CLAIM,
 		    PG_ARGS(self->instance.text, buf_str(&wanted.providers),
 			buf_str(&wanted.slots), buf_str(&wanted.accounts),
 			buf_str(&wanted.concurrency), buf_str(&wanted.rpm),
 			pg_yes(move)),
 		    &self->claim_query, on_claimed, self);
-	pg_pool_send(self->d.pg);
+		pg_pool_send(self->d.pg);
+	}
 	for (size_t i = 0; i < nitems(columns); i++)
 		buf_fini(columns[i]);
 }
