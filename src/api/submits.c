@@ -21,7 +21,7 @@ enum {
 	LANES = 2,
 	CROWD = 24, /* orders at once that are worth a second lane */
 	CROWD_MS = 500,
-	MOVE_MS = 50,
+	MOVE_MS = 50, /* from one that moves to the next */
 	/* A key is held for a commit, by the order that came before. */
 	LOCKED_TRIES = 4,
 };
