@@ -24,9 +24,8 @@ void submits_close(struct submits *self); /* silent; may be NULL */
 typedef void submit_fn(
     const struct pg_rows *rows, int row, const struct err *err, void *arg);
 
-/* order: the members of submit_item in sql/functions/04_submit.sql but for n and
- * alone.
- * Stores the work in *slot; fn runs once, later. */
+/* order: the members of submit_item in sql/functions/04_submit.sql but for n
+ * and alone. Stores the work in *slot; fn runs once, later. */
 void submits_add(struct submits *self, const char *user,
     const struct json_object *order, struct submit **slot, submit_fn *fn,
     void *arg);
