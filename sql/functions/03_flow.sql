@@ -78,9 +78,10 @@ declare
 	e events;
 begin
 	owners := array(select x.user_id from unnest(p_items) with ordinality f
-		cross join lateral (select y.user_id from generations y
-			where y.id = f.id and y.status not in ('completed', 'failed',
-			'cancelled') offset 0 for update) x order by f.ordinality);
+		cross join lateral (select y.user_id, y.status from generations y
+			where y.id = f.id offset 0 for update) x
+		where x.status not in ('completed', 'failed', 'cancelled')
+		order by f.ordinality);
 	if cardinality(owners) <> many then
 		raise exception 'generations: % of % to be ended are there, and open',
 			cardinality(owners), many using errcode = 'P0002';

@@ -28,15 +28,13 @@ declare
 	alone boolean := coalesce((p_items->0->>'alone')::boolean, false);
 begin
 	if alone then
-		ids := array(select id from jobs where id = ids[1]
-			and owner = p_owner and status = 'running' and step = 'submit'
-			for update);
-	else
-		ids := array(select j.id from unnest(ids) u cross join lateral (
-			select x.id from jobs x where x.id = u and x.owner = p_owner
-				and x.status = 'running' and x.step = 'submit' offset 0
-			for update skip locked) j);
+		perform from jobs where id = ids[1] for update;
 	end if;
+	ids := array(select j.id from unnest(ids) u cross join lateral (
+		select x.id, x.owner, x.status, x.step from jobs x where x.id = u
+			offset 0 for update skip locked) j
+		where j.owner = p_owner and j.status = 'running'
+		and j.step = 'submit');
 	perform from generations where id = any (array(select generation_id
 		from jobs where id = any (ids))) order by id for update;
 	items := array(select (i.n, i.job, i.attempt, i.nonce, i.token_hash,
@@ -47,9 +45,9 @@ begin
 		from unnest(items) i cross join lateral (select x.generation_id,
 				x.account_id from jobs x where x.id = i.job offset 0) j
 			cross join lateral (select x.id, x.user_id, x.route_id,
-				x.provider from generations x where x.id = j.generation_id
-				and x.status = 'queued' offset 0) g
-		where i.job = any (ids) and not exists (select from attempts a
+				x.provider, x.status from generations x
+				where x.id = j.generation_id offset 0) g
+		where i.job = any (ids) and g.status = 'queued' and not exists (select from attempts a
 			where a.id = i.attempt offset 0) order by i.n);
 	if cardinality(items) = 0 then
 		return query select first, 'gone', null::bigint, null::jsonb,
@@ -115,18 +113,15 @@ begin
 		from unnest(items) i cross join lateral (select x.job_id
 			from attempts x where x.id = i.attempt offset 0) a);
 	if alone then
-		ids := array(select id from jobs where id = items[1].job
-			and owner = p_owner and finished_at is null
-			and step = 'submit' and attempt_id = items[1].attempt
-			for update);
-	else
-		ids := array(select j.id from (select o.job, o.attempt
-				from unnest(items) o order by o.job offset 0) i
-			cross join lateral (select x.id from jobs x where x.id = i.job
-				and x.owner = p_owner and x.finished_at is null
-				and x.step = 'submit' and x.attempt_id = i.attempt offset 0
-			for update skip locked) j);
+		perform from jobs where id = items[1].job for update;
 	end if;
+	ids := array(select j.id from (select o.job, o.attempt
+			from unnest(items) o order by o.job offset 0) i
+		cross join lateral (select x.id, x.owner, x.finished_at, x.step,
+			x.attempt_id from jobs x where x.id = i.job offset 0
+			for update skip locked) j
+		where j.owner = p_owner and j.finished_at is null
+		and j.step = 'submit' and j.attempt_id = i.attempt);
 	perform from generations where id = any (array(select generation_id
 		from jobs where id = any (ids))) order by id for update;
 	items := array(select (i.n, i.attempt, i.provider_job_id, i.refs,
@@ -134,9 +129,9 @@ begin
 		from unnest(items) i cross join lateral (select x.generation_id
 				from jobs x where x.id = i.job offset 0) j
 			cross join lateral (select x.id, x.status from generations x
-				where x.id = j.generation_id and x.status in ('processing',
-				'cancelling', 'review') offset 0) g
-		where i.job = any (ids) order by i.n);
+				where x.id = j.generation_id offset 0) g
+		where i.job = any (ids) and g.status in ('processing', 'cancelling',
+			'review') order by i.n);
 	if cardinality(items) = 0 then
 		return query select first, 'gone', null::bigint, null::jsonb,
 			null::bigint[] where alone;
@@ -188,10 +183,9 @@ create function attempt_uncertain(p_attempt uuid, p_owner uuid, p_wait_s int,
 declare
 	j jobs;
 begin
-	select jobs.* into j from jobs where id = (select job_id from attempts
-		where id = p_attempt) and owner = p_owner and finished_at is null
-		and attempt_id = p_attempt for update;
-	if not found or j.step <> 'submit' then
+	j := job_hold((select job_id from attempts where id = p_attempt), p_owner);
+	if j.id is null or j.attempt_id is distinct from p_attempt
+		or j.step <> 'submit' then
 		return generation_unchanged('gone', null);
 	end if;
 	update attempts set status = 'ambiguous',

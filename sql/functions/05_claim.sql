@@ -394,14 +394,16 @@ end $$;
 create function job_clean(p_owner uuid, p_ids uuid[]) returns int
 language plpgsql as $$
 declare
-	n int;
+	ids uuid[] := array(select j.id from (select distinct u as id
+			from unnest(p_ids) u order by u offset 0) i
+		cross join lateral (select x.id, x.owner, x.crash_count from jobs x
+			where x.id = i.id offset 0 for update) j
+		where j.owner = p_owner and j.crash_count > 0);
 begin
 	update jobs set crash_count = 0,
 		last_error = case when crash_count < 3 then last_error end
-		where id in (select id from jobs where id = any (p_ids)
-		and owner = p_owner and crash_count > 0 order by id for update);
-	get diagnostics n = row_count;
-	return n;
+		where id = any (ids);
+	return cardinality(ids);
 end $$;
 
 -- job_release: a draining instance gives back its jobs (p_ids null = all).
@@ -410,8 +412,19 @@ end $$;
 create function job_release(p_owner uuid, p_ids uuid[]) returns int
 language plpgsql as $$
 declare
+	ids uuid[];
 	n int;
 begin
+	if p_ids is null then
+		ids := array(select id from jobs where owner = p_owner
+			order by id for update);
+	else
+		ids := array(select j.id from (select distinct u as id
+				from unnest(p_ids) u order by u offset 0) i
+			cross join lateral (select x.id, x.owner from jobs x
+				where x.id = i.id offset 0 for update) j
+			where j.owner = p_owner);
+	end if;
 	update jobs j set owner = null, crash_count = 0,
 		status = case when j.step = 'submit' and j.status = 'running'
 			and g.status = 'queued' then 'queued'::job_status
@@ -419,8 +432,7 @@ begin
 		account_id = case when j.step = 'submit' and j.status = 'running'
 			and g.status = 'queued' then null else j.account_id end
 		from generations g where g.id = j.generation_id
-		and j.id in (select id from jobs where owner = p_owner
-			and (p_ids is null or id = any (p_ids)) order by id for update);
+		and j.id = any (ids);
 	get diagnostics n = row_count;
 	return n;
 end $$;

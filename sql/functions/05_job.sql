@@ -12,6 +12,20 @@ as $$
 		when 'download' then 12 else 6 end
 $$;
 
+-- The job, locked, if p_owner has it still; else null. By its id alone: with
+-- `finished_at is null` beside it, every job under way may be read (README).
+create function job_hold(p_job uuid, p_owner uuid) returns jobs
+language plpgsql as $$
+declare
+	j jobs;
+begin
+	select * into j from jobs where id = p_job for update;
+	if j.owner is distinct from p_owner or j.finished_at is not null then
+		return null;
+	end if;
+	return j;
+end $$;
+
 create function job_backoff(p_step text, p_tries int) returns interval
 language sql volatile as $$
 	select make_interval(secs => (0.5 + random()) * case
@@ -48,9 +62,8 @@ declare
 	spent boolean;
 	elsewhere boolean;
 begin
-	select * into j from jobs where id = p_job and owner = p_owner
-		and finished_at is null for update;
-	if not found or j.step <> 'submit' or j.attempt_id <> p_attempt
+	j := job_hold(p_job, p_owner);
+	if j.id is null or j.step <> 'submit' or j.attempt_id <> p_attempt
 		or exists (select from attempts where id = p_attempt
 			and status not in ('created', 'submitting')) then
 		return generation_unchanged('gone', null);
@@ -134,9 +147,8 @@ declare
 	j jobs;
 	d interval;
 begin
-	select * into j from jobs where id = p_job and owner = p_owner
-		and finished_at is null for update;
-	if not found then
+	j := job_hold(p_job, p_owner);
+	if j.id is null then
 		outcome := 'gone';
 		return;
 	end if;
@@ -158,15 +170,16 @@ end $$;
 create function job_step(p_job uuid, p_owner uuid, p_step text, p_state jsonb)
 returns text language plpgsql as $$
 declare
-	gid uuid;
+	j jobs := job_hold(p_job, p_owner);
 begin
+	if j.id is null or j.step not in ('download', 'store')
+		or p_step not in ('download', 'store') then
+		return 'gone';
+	end if;
 	update jobs set tries = case when step = p_step then tries else 0 end,
 		step = p_step, state = state || coalesce(p_state, '{}'),
-		status = 'running', crash_count = 0
-		where id = p_job and owner = p_owner and finished_at is null
-		and step in ('download', 'store') and p_step in ('download', 'store')
-		returning generation_id into gid;
-	return case when found then 'ok' else 'gone' end;
+		status = 'running', crash_count = 0 where id = p_job;
+	return 'ok';
 end $$;
 
 -- generation_enhancing: the prompt is being rewritten before the submit; people
@@ -180,8 +193,8 @@ begin
 	select generation_id into gid from jobs where id = p_job
 		and owner = p_owner and status = 'running' and step = 'submit'
 		for update;
-	if not found or not exists (select from generations where id = gid
-		and status = 'queued') then
+	if not found or (select g.status from generations g where g.id = gid)
+		is distinct from 'queued' then
 		return generation_unchanged('gone', null);
 	end if;
 	update generations set stage = 'enhance', version = version + 1,
@@ -208,9 +221,13 @@ begin
 	if not found then
 		return 'gone';
 	end if;
+	if (select g.status from generations g where g.id = gid)
+		is distinct from 'queued' then
+		return 'gone';
+	end if;
 	update generations set enhanced_prompt = p_prompt, updated_at = now()
-		where id = gid and status = 'queued';
-	return case when found then 'enhanced' else 'gone' end;
+		where id = gid;
+	return 'enhanced';
 end $$;
 
 -- generations_progress: what polls brought, batched. Arrays by position; null
@@ -229,9 +246,8 @@ begin
 			p_eta_low_s, p_eta_high_s) as n(id, progress, basis, pos, low,
 			high)
 	), held as (
-		select j.generation_id as id, j.id as job_id from jobs j
-			where j.generation_id = any (p_ids) and j.owner = p_owner
-			and j.kind = 'generate' and j.finished_at is null
+		select j.generation_id as id, j.owner, j.finished_at from jobs j
+			where j.generation_id = any (p_ids) and j.kind = 'generate'
 			order by j.id for update skip locked
 	), moved as (
 		update generations g set
@@ -240,8 +256,11 @@ begin
 			progress_basis = coalesce(n.basis, g.progress_basis),
 			provider_position = n.pos, eta_low_s = n.low,
 			eta_high_s = n.high, version = g.version + 1, updated_at = now()
-		from news n join held on held.id = n.id
-		where g.id = n.id and g.status in ('processing', 'cancelling',
+		from news n join held on held.id = n.id and held.owner = p_owner
+			and held.finished_at is null
+			cross join lateral (select s.status from generations s
+				where s.id = n.id offset 0) s
+		where g.id = n.id and s.status in ('processing', 'cancelling',
 			'finalizing', 'review')
 		returning g
 	)
@@ -261,9 +280,8 @@ declare
 	j jobs;
 	g generations;
 begin
-	select * into j from jobs where id = p_job and owner = p_owner
-		and finished_at is null and step in ('submit', 'poll') for update;
-	if not found then
+	j := job_hold(p_job, p_owner);
+	if j.id is null or j.step not in ('submit', 'poll') then
 		return generation_unchanged('gone', null);
 	end if;
 	select * into g from generations where id = j.generation_id for update;
@@ -296,9 +314,8 @@ create function generation_result_url(p_job uuid, p_owner uuid, p_url text,
 declare
 	j jobs;
 begin
-	select * into j from jobs where id = p_job and owner = p_owner
-		and finished_at is null for update;
-	if not found then
+	j := job_hold(p_job, p_owner);
+	if j.id is null then
 		return 'gone';
 	end if;
 	update attempts set result_url = p_url, result_expires_at =
@@ -321,9 +338,8 @@ declare
 	entry bigint;
 	due bigint;
 begin
-	select * into j from jobs where id = p_job and owner = p_owner
-		and finished_at is null for update;
-	if not found then
+	j := job_hold(p_job, p_owner);
+	if j.id is null then
 		return generation_unchanged('gone', null);
 	end if;
 	select * into g from generations where id = j.generation_id for update;
@@ -410,9 +426,7 @@ declare
 	ids uuid[] := array(select i.job from unnest(items) i order by i.job);
 begin
 	if (p_items->0->>'alone')::boolean then
-		ids := array(select id from jobs where id = ids[1]
-			and owner = p_owner and finished_at is null for update);
-		if cardinality(ids) = 0 then
+		if (job_hold(ids[1], p_owner)).id is null then
 			return query select items[1].n, 'gone', null::bigint,
 				null::jsonb, null::jsonb, null::jsonb, null::bigint[],
 				null::bigint;
@@ -421,9 +435,9 @@ begin
 	else
 		perform set_config('lock_timeout', '1s', true);
 		ids := array(select j.id from unnest(ids) u cross join lateral (
-			select x.id from jobs x where x.id = u and x.owner = p_owner
-				and x.finished_at is null offset 0
-			for update skip locked) j);
+			select x.id, x.owner, x.finished_at from jobs x where x.id = u
+				offset 0 for update skip locked) j
+			where j.owner = p_owner and j.finished_at is null);
 	end if;
 	-- A result that cannot be stored was still a success at the provider.
 	update attempts a set status = case a.status when 'succeeded'
@@ -451,9 +465,8 @@ declare
 	j jobs;
 	g generations;
 begin
-	select * into j from jobs where id = p_job and owner = p_owner
-		and finished_at is null for update;
-	if not found then
+	j := job_hold(p_job, p_owner);
+	if j.id is null then
 		return generation_unchanged('gone', null);
 	end if;
 	select * into g from generations where id = j.generation_id for update;
@@ -478,9 +491,8 @@ create function generation_review(p_job uuid, p_owner uuid, p_code text,
 declare
 	j jobs;
 begin
-	select * into j from jobs where id = p_job and owner = p_owner
-		and finished_at is null for update;
-	if not found then
+	j := job_hold(p_job, p_owner);
+	if j.id is null then
 		return generation_unchanged('gone', null);
 	end if;
 	update generations set status = 'review', version = version + 1,

@@ -15,29 +15,32 @@ language plpgsql as $$
 declare
 	d record;
 	keep_s int := config_int('video_review_s', 86400);
+	due uuid[];
 begin
+	-- Each by the index that has them in order, not by one that has them all.
+	perform set_config('enable_sort', 'off', true);
+	due := array(select g.id from generations g where g.deadline_at < now()
+			and g.status not in ('completed', 'failed', 'cancelled',
+			'draft', 'review') order by g.deadline_at, g.id limit p_limit)
+		|| array(select g.id from generations g where g.status = 'review'
+			and keep_s > 0 and g.review_at < now()
+			- make_interval(secs => keep_s) order by g.review_at, g.id
+			limit p_limit)
+		|| array(select j.generation_id from jobs j
+			where j.status = 'uncertain' and j.eligible_at < now()
+			and (select g.status from generations g
+			where g.id = j.generation_id) in ('processing', 'cancelling')
+			order by j.eligible_at, j.id limit p_limit);
+	perform set_config('enable_sort', 'on', true);
+	if cardinality(due) = 0 then
+		return;
+	end if;
 	for d in
-		with due as (
-			(select g.id from generations g where g.deadline_at < now()
-				and g.status not in ('completed', 'failed', 'cancelled',
-				'draft', 'review') order by g.deadline_at, g.id
-				limit p_limit)
-			union
-			(select g.id from generations g where g.status = 'review'
-				and keep_s > 0 and g.review_at < now()
-				- make_interval(secs => keep_s) order by g.review_at, g.id
-				limit p_limit)
-			union
-			(select j.generation_id from jobs j where j.status = 'uncertain'
-				and j.eligible_at < now() and exists (select
-				from generations g where g.id = j.generation_id
-				and g.status in ('processing', 'cancelling'))
-				order by j.eligible_at, j.id limit p_limit)
-		), locked as (
+		with locked as (
 			select j.id, j.generation_id, j.user_id, j.owner, j.status,
 				j.attempt_id, j.provider
-			from jobs j where j.generation_id in (select due.id from due)
-				and j.kind = 'generate' and j.finished_at is null
+			from jobs j where j.generation_id = any (due)
+				and j.kind = 'generate'
 			order by j.id for update skip locked
 		)
 		select * from locked order by user_id, id loop
@@ -177,7 +180,7 @@ begin
 	if p_action = 'charge' then
 		update jobs set status = 'succeeded', owner = null,
 			finished_at = now() where generation_id = g.id
-			and finished_at is null;
+			and kind = 'generate';
 		update generations set status = 'completed', stage = null,
 			version = version + 1, updated_at = now(), completed_at = now(),
 			deadline_at = null where id = g.id;
@@ -287,10 +290,11 @@ end $$;
 create function outbox_pending(p_age interval, p_limit int)
 returns table (seq bigint, event jsonb, balance_event jsonb)
 language sql stable as $$
-	select e.seq, event_json(e), balance_json(e.user_id, e.balance,
-		e.balance_version, e.created_at)
-	from outbox o join events e on e.seq = o.seq
-		where e.created_at < now() - p_age order by o.seq limit p_limit
+	select o.seq, event_json(l.e), balance_json((l.e).user_id, (l.e).balance,
+		(l.e).balance_version, (l.e).created_at)
+	from outbox o cross join lateral (select e from events e
+			where e.seq = o.seq offset 0) l
+		where (l.e).created_at < now() - p_age order by o.seq limit p_limit
 $$;
 
 -- outbox_sent: they are published; returns how many were not yet.

@@ -325,12 +325,14 @@ begin
 	update workers set state = 'lost', current_attempt = null
 		where id in (select id from workers where state = 'online'
 		and beat_at < now() - p_dead order by id for update skip locked);
-	for c in select a.id, a.worker_id, a.refs from attempts a
-		join jobs j on j.id = a.job_id
+	for c in select a.id, a.job_id from attempts a
+		cross join lateral (select x.finished_at from jobs x
+			where x.id = a.job_id offset 0) j
 		where a.provider = 'worker' and a.status = 'running'
 		and a.worker_beat_at < now() - p_dead and j.finished_at is null
-		order by a.worker_beat_at limit p_limit
-		for update of j skip locked loop
+		order by a.worker_beat_at limit p_limit loop
+		perform from jobs where id = c.job_id for update skip locked;
+		continue when not found;
 		-- The job is held: whatever the worker did before is visible now.
 		perform from attempts where id = c.id and status = 'running'
 			and worker_beat_at < now() - p_dead for update;
