@@ -33,6 +33,7 @@ on_registered(const struct pg_rows *rows, const struct err *err, void *arg)
 		return;
 	}
 	self->up = true;
+	hint_here(self);
 	log_info("instance=%s msg=\"engine is up\"", self->instance.text);
 	timer_set_jitter_ms(&self->beat, self->d.beat_ms, 10);
 	timer_set_ms(&self->sweep, 0);
@@ -63,6 +64,7 @@ on_beat(const struct pg_rows *rows, const struct err *err, void *arg)
 		return;
 	}
 	if (pg_count(rows) > 0 && pg_bool(rows, 0, "alive")) {
+		hint_here(self);
 		timer_set_jitter_ms(&self->beat, self->d.beat_ms, 10);
 		return;
 	}
@@ -358,6 +360,7 @@ engine_drain(struct engine *self, int64_t timeout_ms, loop_fn *done, void *arg)
 	self->drained = done;
 	self->drained_arg = arg;
 	self->draining = true;
+	hint_gone(self);
 	timer_clear(&self->sweep);
 	timer_clear(&self->wake);
 	timer_clear(&self->others);

@@ -8,12 +8,15 @@
 #include <string.h>
 
 #include "jobs/internal.h"
+#include "reeld/clock.h"
 #include "reeld/redis.h"
 
 #define WAKE_CHANNEL "reeld:wake"
 
 /* Until who told of work has taken it. */
 enum { OTHERS_MS = 100 };
+/* An instance that was not heard of for so many beats has no turn. */
+enum { SILENT_BEATS = 3 };
 
 void
 hint_send(struct engine *self, const char *text)
@@ -22,18 +25,40 @@ hint_send(struct engine *self, const char *text)
 		redis_publish(self->d.redis, WAKE_CHANNEL, text, strlen(text));
 }
 
-/* With our name we take it, and the others look later; our own words come back
- * to us, too. */
-static void
-hint_claim(struct engine *self)
+void
+hint_here(struct engine *self)
 {
 	char text[64];
-	bool ours = self->up && !self->draining &&
-	    self->stats.active < self->d.max_active;
 
-	snprintf(text, sizeof text, "claim%s%s", ours ? " " : "",
-	    ours ? self->instance.text : "");
+	if (self->draining)
+		return;
+	snprintf(text, sizeof text, "here %s", self->instance.text);
 	hint_send(self, text);
+}
+
+void
+hint_gone(struct engine *self)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "gone %s", self->instance.text);
+	hint_send(self, text);
+}
+
+/* A new one shall know of us, too. */
+static void
+heard(struct engine *self, const struct id *peer)
+{
+	if (!id_eq(peer, &self->instance) &&
+	    turns_heard(&self->turns, peer, clock_mono_ms()))
+		hint_here(self);
+}
+
+static const struct id *
+whose_turn(struct engine *self)
+{
+	return turns_whose(&self->turns, &self->instance, clock_wall_ms(),
+	    clock_mono_ms(), SILENT_BEATS * self->d.beat_ms);
 }
 
 static void
@@ -42,6 +67,44 @@ on_wake(void *arg)
 	struct engine *self = arg;
 
 	claim_start(self);
+}
+
+static void
+look_later(struct engine *self)
+{
+	if (!timer_is_set(&self->others))
+		timer_set_ms(&self->others, OTHERS_MS);
+}
+
+static bool
+may_take(const struct engine *self)
+{
+	return self->up && !self->draining &&
+	    self->stats.active < self->d.max_active;
+}
+
+/* Who is named takes it, and the others look later; our own words come back to
+ * us, too.  true: it is we who take it. */
+static bool
+hint_claim(struct engine *self)
+{
+	char text[128];
+	const struct id *taker;
+	bool ours;
+
+	turns_told(&self->turns, clock_wall_ms());
+	taker = whose_turn(self);
+	ours = taker == &self->instance;
+	if (ours && !may_take(self)) {
+		hint_send(self, "claim");
+		return false;
+	}
+	snprintf(
+	    text, sizeof text, "claim %s %s", taker->text, self->instance.text);
+	hint_send(self, text);
+	if (!ours)
+		look_later(self); /* whether or not our word arrives */
+	return ours;
 }
 
 static void
@@ -56,7 +119,9 @@ wake_local(struct engine *self)
 void
 engine_room(struct engine *self)
 {
-	if (self->up && !self->draining && !timer_is_set(&self->wake))
+	/* In another's turn what is ordered meanwhile has it look. */
+	if (self->up && !self->draining && !timer_is_set(&self->wake) &&
+	    whose_turn(self) == &self->instance)
 		timer_set_ms(&self->wake, 5);
 }
 
@@ -64,17 +129,15 @@ void
 engine_wake(struct engine *self)
 {
 	/* One hint per burst is enough. */
-	if (!timer_is_set(&self->wake))
-		hint_claim(self);
-	wake_local(self);
+	if (timer_is_set(&self->wake) || hint_claim(self))
+		wake_local(self);
 }
 
 void
 engine_claim(struct engine *self)
 {
-	if (!timer_is_set(&self->wake))
-		hint_claim(self);
-	claim_start(self);
+	if (timer_is_set(&self->wake) || hint_claim(self))
+		claim_start(self);
 }
 
 static void
@@ -121,12 +184,31 @@ engine_hurry(struct engine *self, const char *generation)
 	hint_send(self, text);
 }
 
+/* words: who takes it, and who says so. */
 static void
-told_by(struct engine *self, const char *instance)
+on_claim_hint(struct engine *self, const char *words)
 {
-	if (!str_eq(instance, self->instance.text) &&
-	    !timer_is_set(&self->others))
-		timer_set_ms(&self->others, OTHERS_MS);
+	const char *space = strchr(words, ' ');
+	char first[ID_LEN + 1] = "";
+	struct id taker, by;
+	bool named;
+
+	if (strlen(words) != 2 * ID_LEN + 1 || space != words + ID_LEN)
+		return;
+	memcpy(first, words, ID_LEN);
+	if (!id_parse(first, &taker) || !id_parse(space + 1, &by))
+		return;
+	named = id_eq(&taker, &self->instance);
+	if (id_eq(&by, &self->instance))
+		return; /* done when it was said */
+	turns_told(&self->turns, clock_wall_ms());
+	heard(self, &by);
+	if (!named)
+		look_later(self);
+	else if (may_take(self))
+		wake_local(self);
+	else
+		hint_send(self, "claim");
 }
 
 static void
@@ -144,7 +226,11 @@ on_hint(const char *channel, const char *data, size_t len, void *arg)
 	if (str_eq(text, "claim"))
 		wake_local(self);
 	else if (str_starts(text, "claim "))
-		told_by(self, text + 6);
+		on_claim_hint(self, text + 6);
+	else if (str_starts(text, "here ") && id_parse(text + 5, &id))
+		heard(self, &id);
+	else if (str_starts(text, "gone ") && id_parse(text + 5, &id))
+		turns_gone(&self->turns, &id);
 	else if (str_eq(text, "adopt") && !self->draining)
 		timer_set_ms(&self->tidy, (int64_t)random_below(50));
 	else if (str_starts(text, "cancel ") && id_parse(text + 7, &id))

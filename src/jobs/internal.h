@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "jobs/breaker.h"
+#include "jobs/turns.h"
 #include "jobs/step.h"
 #include "pg/stmt_table.h"
 #include "reeld/catalogue.h"
@@ -175,6 +176,7 @@ struct engine {
 	struct lane lanes[MAX_LANES];
 	int n_lanes;
 
+	struct turns turns;
 	bool up, started, draining, releasing, wake_again;
 	int claim_room; /* for how many the claim under way asks */
 	struct loop_timer beat, sweep, wake, others, flush, tidy, drain_timer;
@@ -318,6 +320,9 @@ void hints_close(struct engine *engine);
 /* To all instances: "claim" (now, or with the name of who takes it first),
  * "adopt". */
 void hint_send(struct engine *engine, const char *text);
+/* That this instance is there, or is leaving. */
+void hint_here(struct engine *engine);
+void hint_gone(struct engine *engine);
 /* A job has ended, or left its provider: somebody queued may take its place. */
 void engine_room(struct engine *engine);
 
