@@ -127,8 +127,7 @@ answered(struct job *job, const struct pg_rows *rows, int row,
 	    str_eq(outcome, "finalizing"))
 		progress_cleaned(job);
 	count(&job->engine->stats, what);
-	if (what == DO_FINALIZE || what == DO_FINISH || what == DO_FAIL ||
-	    what == DO_CANCELLED)
+	if (what == DO_FINALIZE || what == DO_FINISH || what == DO_CANCELLED)
 		engine_room(job->engine);
 	job_on_simple(job, ON_COMMITTED);
 }

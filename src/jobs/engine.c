@@ -112,6 +112,15 @@ on_change(const struct pg_rows *rows, int row, void *arg)
 	engine_publish(arg, rows, row);
 }
 
+/* PostgreSQL looks for the next ones while these are told. */
+static void
+on_end(const struct pg_rows *rows, int row, void *arg)
+{
+	if (row == 0)
+		engine_room_now(arg);
+	engine_publish(arg, rows, row);
+}
+
 static struct pg_group *
 gather(struct engine *self, enum pg_stmt stmt)
 {
@@ -119,7 +128,7 @@ gather(struct engine *self, enum pg_stmt stmt)
 	    .pool = self->d.pg,
 	    .stmt = stmt,
 	    .first = self->instance.text,
-	    .each = on_change,
+	    .each = stmt == STMT_GENERATIONS_FAIL ? on_end : on_change,
 	    .arg = self});
 }
 

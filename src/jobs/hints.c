@@ -115,7 +115,7 @@ wake_local(struct engine *self)
 }
 
 /* A job has ended, or left its provider: whoever is queued for its slot does
- * not wait for the sweep.  Those that end together are one claim. */
+ * not wait for the sweep.  Those that end soon after are in the same claim. */
 void
 engine_room(struct engine *self)
 {
@@ -123,6 +123,14 @@ engine_room(struct engine *self)
 	if (self->up && !self->draining && !timer_is_set(&self->wake) &&
 	    whose_turn(self) == &self->instance)
 		timer_set_ms(&self->wake, 5);
+}
+
+void
+engine_room_now(struct engine *self)
+{
+	if (self->up && !self->draining && !timer_is_set(&self->wake) &&
+	    whose_turn(self) == &self->instance)
+		claim_start(self);
 }
 
 void

@@ -325,6 +325,8 @@ void hint_here(struct engine *engine);
 void hint_gone(struct engine *engine);
 /* A job has ended, or left its provider: somebody queued may take its place. */
 void engine_room(struct engine *engine);
+/* All that ended in a transaction have, but were not told yet. */
+void engine_room_now(struct engine *engine);
 
 /* slots.c */
 /* true: go on now.  false: it is performed when a slot is free. */
