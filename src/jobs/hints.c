@@ -114,22 +114,32 @@ wake_local(struct engine *self)
 		timer_set_ms(&self->wake, 0); /* once per turn of the loop */
 }
 
+/* In another's turn what is ordered meanwhile has that one look; we do a
+ * moment later, should nothing be. */
+static bool
+is_ours_to_fill(struct engine *self)
+{
+	if (!self->up || self->draining || timer_is_set(&self->wake))
+		return false;
+	if (whose_turn(self) == &self->instance)
+		return true;
+	look_later(self);
+	return false;
+}
+
 /* A job has ended, or left its provider: whoever is queued for its slot does
  * not wait for the sweep.  Those that end soon after are in the same claim. */
 void
 engine_room(struct engine *self)
 {
-	/* In another's turn what is ordered meanwhile has it look. */
-	if (self->up && !self->draining && !timer_is_set(&self->wake) &&
-	    whose_turn(self) == &self->instance)
+	if (is_ours_to_fill(self))
 		timer_set_ms(&self->wake, 5);
 }
 
 void
 engine_room_now(struct engine *self)
 {
-	if (self->up && !self->draining && !timer_is_set(&self->wake) &&
-	    whose_turn(self) == &self->instance)
+	if (is_ours_to_fill(self))
 		claim_start(self);
 }
 

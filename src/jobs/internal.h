@@ -7,8 +7,8 @@
 #include <uthash.h>
 
 #include "jobs/breaker.h"
-#include "jobs/turns.h"
 #include "jobs/step.h"
+#include "jobs/turns.h"
 #include "pg/stmt_table.h"
 #include "reeld/catalogue.h"
 #include "reeld/crash.h"
