@@ -258,9 +258,8 @@ begin
 			eta_high_s = n.high, version = g.version + 1, updated_at = now()
 		from news n join held on held.id = n.id and held.owner = p_owner
 			and held.finished_at is null
-			cross join lateral (select s.status from generations s
-				where s.id = n.id offset 0) s
-		where g.id = n.id and s.status in ('processing', 'cancelling',
+		-- As text: by the status an index of all that are open may be read.
+		where g.id = n.id and g.status::text in ('processing', 'cancelling',
 			'finalizing', 'review')
 		returning g
 	)
