@@ -204,7 +204,7 @@ export class FakeFal {
 		case '429': return this.json(res, 429, { detail: 'slow down' },
 			{ 'retry-after': String(plan.retry_after ?? 1) });
 		case '503-later': return this.json(res, 503, { detail: 'later' },
-			{ 'retry-after': '1' });
+			{ 'retry-after': String(plan.retry_after ?? 1) });
 		case '503': return this.json(res, 503, { detail: 'down' });
 		case 'cut-body': res.writeHead(200, { 'content-type':
 			'application/json', 'content-length': 500 });
