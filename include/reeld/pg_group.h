@@ -11,8 +11,9 @@
  * An item without a row, and every item when a transaction of several was
  * refused or took too long, or met a locked row, is sent again by itself, its
  * member "alone" true (the first kind after `again` more tries in company).
- * The statement then has to decide, and may wait for locks: nobody waits
- * behind that.  So one item's trouble is not another's.
+ * The statement then has to decide, and may wait for locks: it keeps to half of
+ * the pool's connections, and no other query goes behind it while there is
+ * room elsewhere.  So one item's trouble is not another's.
  */
 #ifndef REELD_PG_GROUP_H
 #define REELD_PG_GROUP_H

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "pg/internal.h"
 #include "reeld/json.h"
 #include "reeld/log.h"
 #include "reeld/loop.h"
@@ -110,6 +111,8 @@ send_alone(struct pg_item *item)
 	add_text(&text, 1, true, item);
 	move(item, &item->group->alone);
 	start(item->group, &text, &item->query, on_alone, item);
+	if (item->query != NULL)
+		item->query->may_wait = true;
 	buf_fini(&text);
 }
 

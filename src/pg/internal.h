@@ -36,6 +36,7 @@ struct pg_query {
 	int64_t started_ms, deadline_ms;
 	int64_t started_us;
 	int tries;
+	bool may_wait; /* for somebody's lock, for seconds */
 	/* While in a pipeline: which answers are still to come, in order. */
 	bool preparing, setting;
 	PGresult *result;  /* the statement's own */

@@ -11,20 +11,39 @@
 #include "reeld/log.h"
 #include "reeld/mem.h"
 
-/* The ready connection with the shortest pipeline, or NULL. */
+static bool
+may_wait(const struct conn *conn)
+{
+	for (const struct pg_query *q = conn->pipeline.first; q != NULL;
+	     q = q->next)
+		if (q->may_wait)
+			return true;
+	return false;
+}
+
+/* The ready connection with the shortest pipeline, or NULL.  What may wait for
+ * a lock keeps to the first half of the connections, and others go behind it
+ * only when there is no room elsewhere. */
 static struct conn *
-pick(struct pg_pool *pool)
+pick(struct pg_pool *pool, const struct pg_query *query)
 {
 	struct conn *best = NULL;
+	int best_load = 0;
 
 	for (int i = 0; i < pool->size; i++) {
 		struct conn *conn = &pool->conns[i];
+		int load = conn->pipeline.count;
 
 		if (conn->state != CONN_READY || conn->retire || conn->broken ||
-		    conn->pipeline.count >= PG_MAX_DEPTH)
+		    load >= PG_MAX_DEPTH)
 			continue;
-		if (best == NULL || conn->pipeline.count < best->pipeline.count)
+		if (query->may_wait ? i >= (pool->size + 1) / 2
+				    : may_wait(conn))
+			load += PG_MAX_DEPTH;
+		if (best == NULL || load < best_load) {
 			best = conn;
+			best_load = load;
+		}
 	}
 	return best;
 }
@@ -40,7 +59,7 @@ pg_pool_send(struct pg_pool *pool)
 			query_free(list_take(&pool->waiting));
 			continue;
 		}
-		conn = pick(pool);
+		conn = pick(pool, query);
 		if (conn == NULL)
 			break;
 		conn_send(conn, list_take(&pool->waiting));
