@@ -47,8 +47,9 @@ begin
 			cross join lateral (select x.id, x.user_id, x.route_id,
 				x.provider, x.status from generations x
 				where x.id = j.generation_id offset 0) g
-		where i.job = any (ids) and g.status = 'queued' and not exists (select from attempts a
-			where a.id = i.attempt offset 0) order by i.n);
+		where i.job = any (ids) and g.status = 'queued' and not exists (
+			select from attempts a where a.id = i.attempt offset 0)
+		order by i.n);
 	if cardinality(items) = 0 then
 		return query select first, 'gone', null::bigint, null::jsonb,
 			null::bigint[] where alone;

@@ -4,14 +4,6 @@
 -- has ended; the engine then drops the work silently. Who is the owner:
 -- 05_claim.sql.
 
--- Retry policy per step (K6): submit never again unless surely not sent (3),
--- poll until the deadline, download and store 3 x 30 s then exponential.
-create function job_tries_max(p_step text) returns int language sql immutable
-as $$
-	select case p_step when 'submit' then 3 when 'poll' then 2147483647
-		when 'download' then 12 else 6 end
-$$;
-
 -- The job, locked, if p_owner has it still; else null. By its id alone: with
 -- `finished_at is null` beside it, every job under way may be read (README).
 create function job_hold(p_job uuid, p_owner uuid) returns jobs
@@ -25,6 +17,14 @@ begin
 	end if;
 	return j;
 end $$;
+
+-- Retry policy per step (K6): submit never again unless surely not sent (3),
+-- poll until the deadline, download and store 3 x 30 s then exponential.
+create function job_tries_max(p_step text) returns int language sql immutable
+as $$
+	select case p_step when 'submit' then 3 when 'poll' then 2147483647
+		when 'download' then 12 else 6 end
+$$;
 
 create function job_backoff(p_step text, p_tries int) returns interval
 language sql volatile as $$
@@ -218,10 +218,7 @@ begin
 	select generation_id into gid from jobs where id = p_job
 		and owner = p_owner and status = 'running' and step = 'submit'
 		for update;
-	if not found then
-		return 'gone';
-	end if;
-	if (select g.status from generations g where g.id = gid)
+	if not found or (select g.status from generations g where g.id = gid)
 		is distinct from 'queued' then
 		return 'gone';
 	end if;

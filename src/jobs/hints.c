@@ -147,7 +147,7 @@ void
 engine_wake(struct engine *self)
 {
 	/* One hint per burst is enough. */
-	if (timer_is_set(&self->wake) || hint_claim(self))
+	if (!timer_is_set(&self->wake) && hint_claim(self))
 		wake_local(self);
 }
 

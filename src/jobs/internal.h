@@ -317,8 +317,8 @@ void accounts_changed(struct engine *engine);
 /* hints.c */
 void hints_open(struct engine *engine, struct loop *loop);
 void hints_close(struct engine *engine);
-/* To all instances: "claim" (now, or with the name of who takes it first),
- * "adopt". */
+/* To all instances: "claim" (now; hints.c names who takes it first), "adopt".
+ */
 void hint_send(struct engine *engine, const char *text);
 /* That this instance is there, or is leaving. */
 void hint_here(struct engine *engine);
