@@ -9,11 +9,16 @@
  *
  * The statement returns rows with a column n, the number of an item (from 1).
  * An item without a row, and every item when a transaction of several was
- * refused or took too long, or met a locked row, is sent again by itself, its
- * member "alone" true (the first kind after `again` more tries in company).
- * The statement then has to decide, and may wait for locks: it keeps to half of
- * the pool's connections, and no other query goes behind it while there is
- * room elsewhere.  So one item's trouble is not another's.
+ * refused or took too long, is sent again by itself, its member "alone" true
+ * (the first kind after `again` more tries in company).  The statement then has
+ * to decide, and may wait for locks, "wait_ms" at most; it keeps to half of the
+ * pool's connections, and no other query goes behind it while there is room
+ * elsewhere.
+ *
+ * When a transaction met a locked row, all its items go again at once, their
+ * member "pass" true: the statement does not wait then, and has no row for
+ * those whose lock is taken; these are sent alone.  Of those that may meet the
+ * same lock one is alone at a time.  So one item's trouble is not another's.
  */
 #ifndef REELD_PG_GROUP_H
 #define REELD_PG_GROUP_H
@@ -34,6 +39,9 @@ struct pg_group_opts {
 	 * it is sent alone: for statements that leave out what is locked for a
 	 * moment. */
 	int again;
+	/* The member of an item that names the lock which it may meet (a user's
+	 * account, say), or NULL; borrowed. */
+	const char *whose;
 	/* For every row, before the items hear of it, and also for those that
 	 * were cancelled meanwhile. */
 	void (*each)(const struct pg_rows *rows, int row, void *arg);

@@ -11,7 +11,8 @@
 --   credits, breakdown, plan   the quote, frozen on the charge
 --   deadline_s     null = the model's
 --   parent, relation   both null, or the generation this one comes from
---   alone          it waits for locks
+--   alone          it waits for locks, wait_ms at most (null = 5 s)
+--   pass           nobody of this call waits for a lock
 -- The rest is what submit_all() finds out.
 --   in_line        there is no room for it yet
 create type submit_item as (n int, user_id uuid, id uuid, key text,
@@ -19,8 +20,8 @@ create type submit_item as (n int, user_id uuid, id uuid, key text,
 	resolved jsonb, credits bigint, breakdown jsonb, plan uuid,
 	start_asset uuid, end_asset uuid, project uuid, title text,
 	deadline_s int, priority int, parent uuid, relation text,
-	alone boolean, provider text, model_id uuid, model text, model_name text,
-	in_line boolean);
+	alone boolean, wait_ms int, pass boolean, provider text, model_id uuid,
+	model text, model_name text, in_line boolean);
 
 create function submit_lock_id(p_user uuid, p_key text) returns bigint
 language plpgsql immutable as $$
@@ -294,9 +295,12 @@ end $$;
 -- The locks of one order: its key's, then the account. First without waiting:
 -- the exception block of a wait is a subtransaction, and what it locks the
 -- outer one changes dearly. Returns null, or the outcome running or busy.
-create function submit_wait(p_user uuid, p_key text) returns text
-language plpgsql set lock_timeout = '5s' as $$
+create function submit_wait(p_user uuid, p_key text, p_wait_ms int)
+returns text language plpgsql set lock_timeout = '5s' as $$
 begin
+	if p_wait_ms between 1 and 5000 then
+		perform set_config('lock_timeout', p_wait_ms::text, true);
+	end if;
 	if p_key is not null
 		and not pg_try_advisory_xact_lock(submit_lock_id(p_user, p_key)) then
 		-- Duplicates of one key meet here, before they hold anything else.
@@ -335,7 +339,7 @@ set enable_bitmapscan = off as $$
 declare
 	s record;
 	res move_result;
-	refused text := submit_wait(p_user, p_key);
+	refused text := submit_wait(p_user, p_key, null);
 begin
 	if refused is not null then
 		return generation_unchanged(refused, null);
@@ -344,7 +348,7 @@ begin
 		encode(p_hash, 'hex'), p_api_key, p_route, p_mode, p_spec, p_resolved,
 		p_credits, p_breakdown, p_plan, p_start, p_end, p_project, p_title,
 		p_deadline_s, p_priority, p_parent, p_relation, true, null, null,
-		null, null, null)::submit_item]);
+		null, null, null, null, null)::submit_item]);
 	res.outcome := s.outcome;
 	res.event_seq := s.event_seq;
 	res.event := s.event;
@@ -358,8 +362,9 @@ end $$;
 -- generation_submit_many: several orders in one transaction; p_items is an
 -- array of submit_item objects. One that is alone is generation_submit. Of
 -- others there is no row for an order whose key is locked by somebody or
--- stands twice in the array, and an account that is locked for a tenth of a
--- second ends the transaction. Send those again, each alone.
+-- stands twice in the array; send it again, alone. An account that is locked
+-- for a tenth of a second ends the transaction: send all again, `pass` with
+-- each, and there is no row for those whose account is locked at that moment.
 create function generation_submit_many(p_items jsonb) returns table (n int,
 	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
@@ -376,7 +381,8 @@ declare
 	users uuid[] := '{}';
 begin
 	if cardinality(items) = 1 and items[1].alone then
-		refused := submit_wait(items[1].user_id, items[1].key);
+		refused := submit_wait(items[1].user_id, items[1].key,
+			items[1].wait_ms);
 		if refused is not null then
 			n := items[1].n;
 			outcome := refused;
@@ -397,6 +403,14 @@ begin
 		free := free || i;
 		users := users || i.user_id;
 	end loop;
+	if items[1].pass then
+		users := array(select a.user_id from accounts a
+			where a.user_id = any (users) order by a.user_id
+			for update skip locked);
+		return query select * from submit_all(array(select x from unnest(free) x
+			where x.user_id = any (users) order by x.user_id, x.n));
+		return;
+	end if;
 	-- In user order. An end or another instance holds an account for a commit:
 	-- to pass it by cost an order of its own for each that was left out.
 	perform set_config('lock_timeout', '100ms', true);

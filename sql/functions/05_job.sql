@@ -406,9 +406,10 @@ create type fail_item as (n int, job uuid, class text, code text,
 -- generations_fail: definite failures; refunds all but the fee in the same
 -- transaction. p_items is an array of fail_item objects; message is for the
 -- user, provider_message for admins. Nobody waits long for a lock: there is no
--- row for a job that is locked by somebody, not p_owner's or ended, and an
--- account that is locked for a second ends the transaction. Send those again,
--- each by itself, its member `alone` true. Outcomes: failed; gone.
+-- row for a job that is locked by somebody, not p_owner's or ended; send it
+-- again by itself, its member `alone` true. An account that is locked for a
+-- second ends the transaction: send all again, `pass` with each, and there is
+-- no row for those whose account is locked. Outcomes: failed; gone.
 create function generations_fail(p_owner uuid, p_items jsonb) returns table (
 	n int, outcome text, event_seq bigint, event jsonb, balance_event jsonb,
 	promoted jsonb, seqs bigint[], balance bigint)
@@ -434,6 +435,14 @@ begin
 			select x.id, x.owner, x.finished_at from jobs x where x.id = u
 				offset 0 for update skip locked) j
 			where j.owner = p_owner and j.finished_at is null);
+	end if;
+	if (p_items->0->>'pass')::boolean then
+		perform from generations where id = any (array(select j.generation_id
+			from jobs j where j.id = any (ids))) order by id for update;
+		ids := array(select j.id from unnest(ids) u cross join lateral (
+			select x.id, x.user_id from jobs x where x.id = u offset 0) j
+			cross join lateral (select from accounts a
+				where a.user_id = j.user_id offset 0 for update skip locked) a);
 	end if;
 	-- A result that cannot be stored was still a success at the provider.
 	update attempts a set status = case a.status when 'succeeded'

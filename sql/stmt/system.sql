@@ -22,8 +22,16 @@ select 1 / $1 as v;
 select current_setting('app.uid', true) as v;
 
 -- name: test_group (jsonb)
--- skip: not in company of more than two; d = 0 spoils the transaction
+-- skip: not in company of more than two; d = 0 spoils the transaction; lock: is
+-- taken, by who may wait or with others that may, or only tried
 select n, v, 1 / d as one, jsonb_array_length($1) as company
   from jsonb_to_recordset($1) as x(n int, v int, d int, skip boolean,
-       s float8), pg_sleep(coalesce(s, 0))
- where skip is not true or jsonb_array_length($1) <= 2;
+       s float8, lock bigint, pass boolean, alone boolean, wait_ms int),
+       lateral (select case when lock is null then true
+                when pass then pg_try_advisory_xact_lock(lock)
+                when coalesce(alone, false) and set_config('lock_timeout',
+                     wait_ms::text, true) is null then false
+                else pg_advisory_xact_lock(lock)::text is not null
+                end as got) l,
+       pg_sleep(case when got then coalesce(s, 0) else 0 end)
+ where (skip is not true or jsonb_array_length($1) <= 2) and got;

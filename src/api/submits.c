@@ -238,6 +238,7 @@ submits_open(struct app *app)
 	    .pool = app->pg_engine,
 	    .stmt = STMT_GENERATION_SUBMIT,
 	    .again = LOCKED_TRIES,
+	    .whose = "user_id",
 	    .each = on_each,
 	    .arg = self};
 

@@ -5,8 +5,9 @@
  *
  * Nobody waits for company: what comes while nothing is under way goes at the
  * end of the turn.  Each order has its own outcome; when a shared transaction
- * is rolled back, also because a user's account was locked by somebody else for
- * a tenth of a second, its orders are sent again, each alone.
+ * is rolled back its orders are sent again.  If that was because somebody else
+ * had locked a user's account for a tenth of a second, only his orders wait,
+ * one alone and the others behind it.
  */
 #ifndef REELD_API_SUBMITS_H
 #define REELD_API_SUBMITS_H
@@ -24,8 +25,8 @@ void submits_close(struct submits *self); /* silent; may be NULL */
 typedef void submit_fn(
     const struct pg_rows *rows, int row, const struct err *err, void *arg);
 
-/* order: the members of submit_item in sql/functions/04_submit.sql but for n
- * and alone. Stores the work in *slot; fn runs once, later. */
+/* order: the members of submit_item in sql/functions/04_submit.sql but for n,
+ * alone, pass and wait_ms. Stores the work in *slot; fn runs once, later. */
 void submits_add(struct submits *self, const char *user,
     const struct json_object *order, struct submit **slot, submit_fn *fn,
     void *arg);

@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 
 #include "pg/internal.h"
+#include "reeld/clock.h"
 #include "reeld/json.h"
 #include "reeld/log.h"
 #include "reeld/loop.h"
@@ -14,6 +15,7 @@
 enum {
 	MOST = 64,		 /* items in one transaction */
 	MOST_BYTES = 512 * 1024, /* of their text, beyond the first one's */
+	WAIT_MS = 5000,		 /* for a lock, from when it was added */
 };
 
 TAILQ_HEAD(items, pg_item);
@@ -21,18 +23,24 @@ TAILQ_HEAD(items, pg_item);
 struct pg_item {
 	TAILQ_ENTRY(pg_item) entry;
 	struct pg_group *group;
-	struct items *list;    /* waiting, sent, alone; or one being told */
+	struct items *list;    /* one of the group's; or those being told */
 	struct pg_item **slot; /* NULL: nobody waits for it */
 	pg_item_fn *fn;
 	void *arg;
-	int left_out;		/* times it had no row in company */
+	int left_out; /* times it had no row in company */
+	bool passes;  /* does not wait for locks, not even shortly */
+	int64_t added_ms;
+	char *whose;		/* lock it may meet, or NULL */
 	char *text;		/* as JSON, from its second byte */
 	struct pg_query *query; /* sent alone */
 };
 
 struct pg_group {
 	struct pg_group_opts opts;
-	struct items waiting, sent, alone;
+	struct items waiting, sent;
+	struct items passing; /* met a lock in company: next */
+	struct items alone;
+	struct items held; /* behind one that is alone, for the same lock */
 	struct pg_query *query; /* of what was sent together */
 	struct loop_defer *defer;
 };
@@ -52,6 +60,7 @@ item_free(struct pg_item *item)
 	if (item->slot != NULL)
 		*item->slot = NULL;
 	pg_query_cancel(&item->query);
+	free(item->whose);
 	free(item->text);
 	free(item);
 }
@@ -69,10 +78,21 @@ tell(struct pg_item *item, const struct pg_rows *rows, int row,
 }
 
 static void
-add_text(struct buf *out, int n, bool alone, const struct pg_item *item)
+add_text(struct buf *out, int n, const struct pg_item *item)
 {
 	buf_printf(out, "%s{\"n\":%d%s%s", n > 1 ? "," : "[", n,
-	    alone ? ",\"alone\":true" : "", item->text[0] == '}' ? "" : ",");
+	    item->passes ? ",\"pass\":true" : "",
+	    item->text[0] == '}' ? "" : ",");
+	buf_puts(out, item->text);
+}
+
+static void
+add_text_alone(struct buf *out, const struct pg_item *item)
+{
+	int64_t left = item->added_ms + WAIT_MS - clock_mono_ms();
+
+	buf_printf(out, "[{\"n\":1,\"alone\":true,\"wait_ms\":%lld%s",
+	    (long long)(left > 1 ? left : 1), item->text[0] == '}' ? "" : ",");
 	buf_puts(out, item->text);
 }
 
@@ -91,15 +111,57 @@ start(struct pg_group *self, struct buf *text, struct pg_query **slot,
 
 /* --- One alone ------------------------------------------------------------ */
 
+static void send_later(struct pg_group *self);
+
+/* Several that wait for one lock would take as many connections. */
+static bool
+must_hold(const struct pg_item *item)
+{
+	const struct pg_item *other;
+
+	if (item->whose != NULL)
+		TAILQ_FOREACH (other, &item->group->alone, entry)
+			if (other->whose != NULL &&
+			    strcmp(other->whose, item->whose) == 0)
+				return true;
+	return false;
+}
+
+static void
+send_passing(struct pg_item *item)
+{
+	item->passes = true;
+	move(item, &item->group->passing);
+}
+
+/* Those that were held behind it: the lock may be free now. */
+static void
+release(struct pg_group *self, const char *whose)
+{
+	struct pg_item *item, *next;
+
+	for (item = TAILQ_FIRST(&self->held); item != NULL; item = next) {
+		next = TAILQ_NEXT(item, entry);
+		if (strcmp(item->whose, whose) == 0)
+			send_passing(item);
+	}
+	send_later(self);
+}
+
 static void
 on_alone(const struct pg_rows *rows, const struct err *err, void *arg)
 {
 	struct pg_item *item = arg;
 	struct pg_group *self = item->group;
+	char *whose = item->whose;
 
 	if (err == NULL && pg_count(rows) > 0)
 		self->opts.each(rows, 0, self->opts.arg);
+	item->whose = NULL;
 	tell(item, rows, 0, err);
+	if (whose != NULL)
+		release(self, whose);
+	free(whose);
 }
 
 static void
@@ -107,8 +169,12 @@ send_alone(struct pg_item *item)
 {
 	struct buf text;
 
+	if (must_hold(item)) {
+		move(item, &item->group->held);
+		return;
+	}
 	buf_init(&text, strlen(item->text) + 64);
-	add_text(&text, 1, true, item);
+	add_text_alone(&text, item);
 	move(item, &item->group->alone);
 	start(item->group, &text, &item->query, on_alone, item);
 	if (item->query != NULL)
@@ -119,7 +185,6 @@ send_alone(struct pg_item *item)
 /* --- Several together ----------------------------------------------------- */
 
 static void send_group(void *arg);
-static void send_later(struct pg_group *self);
 
 /* It was rolled back: one of the items may be why, the others are not. */
 static bool
@@ -135,12 +200,35 @@ may_be_anothers(const struct err *err)
 static void
 again(struct pg_item *item, bool refused)
 {
-	if (refused || item->left_out >= item->group->opts.again) {
+	if (refused || item->passes ||
+	    item->left_out >= item->group->opts.again) {
 		send_alone(item);
 		return;
 	}
 	item->left_out++;
 	move(item, &item->group->waiting);
+}
+
+/* One of them met a lock, nobody knows which: all but that one go at once. */
+static void
+all_pass(struct pg_group *self)
+{
+	struct pg_item *item;
+
+	while ((item = TAILQ_FIRST(&self->sent)) != NULL) {
+		if (item->slot != NULL)
+			send_passing(item);
+		else
+			item_free(item);
+	}
+	send_group(self);
+}
+
+static void
+warn_again(const struct pg_group *self, int n, const struct err *err)
+{
+	log_warn("statement=%s items=%d error=%s msg=\"each is sent again\"",
+	    pg_stmt_name(self->opts.stmt), n, err->name);
 }
 
 static void
@@ -153,6 +241,13 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 	bool repeat,
 	    locked = err != NULL && strcmp(err->name, "db_locked") == 0;
 
+	TAILQ_FOREACH (item, &self->sent, entry)
+		n++;
+	if (locked && !TAILQ_FIRST(&self->sent)->passes) {
+		warn_again(self, n, err);
+		all_pass(self);
+		return;
+	}
 	memset(row_of, -1, sizeof row_of);
 	for (int i = 0; i < count; i++) {
 		int64_t k = pg_i64(rows, i, "n");
@@ -160,18 +255,14 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 		if (k >= 1 && k <= MOST)
 			row_of[k] = i;
 	}
-	while ((item = TAILQ_FIRST(&self->sent)) != NULL) {
+	while ((item = TAILQ_FIRST(&self->sent)) != NULL)
 		move(item, &told);
-		n++;
-	}
 	repeat = err == NULL || locked || (n > 1 && may_be_anothers(err));
 	/* PostgreSQL works at the next ones while these are told. */
 	send_group(self);
 	pg_pool_send(self->opts.pool);
 	if (err != NULL && repeat)
-		log_warn("statement=%s items=%d error=%s msg=\"each is sent "
-			 "again\"",
-		    pg_stmt_name(self->opts.stmt), n, err->name);
+		warn_again(self, n, err);
 	for (int i = 0; i < count; i++)
 		self->opts.each(rows, i, self->opts.arg);
 	for (int i = 1; (item = TAILQ_FIRST(&told)) != NULL; i++) {
@@ -189,26 +280,25 @@ static void
 send_group(void *arg)
 {
 	struct pg_group *self = arg;
-	struct pg_item *item;
+	struct items *from =
+	    TAILQ_EMPTY(&self->passing) ? &self->waiting : &self->passing;
+	struct pg_item *item = TAILQ_FIRST(from);
 	struct buf text;
 	int n = 0;
 
-	if (self->query != NULL)
+	if (self->query != NULL || item == NULL)
 		return;
-	item = TAILQ_FIRST(&self->waiting);
-	if (item != NULL && item->left_out > 0 &&
+	if (from == &self->waiting && item->left_out > 0 &&
 	    TAILQ_NEXT(item, entry) == NULL) {
 		/* It may wait for its lock, and shall not be waited for. */
 		send_alone(item);
 		return;
 	}
-	if (item == NULL)
-		return;
 	buf_init(&text, 64u << 20);
-	while ((item = TAILQ_FIRST(&self->waiting)) != NULL && n < MOST &&
+	while ((item = TAILQ_FIRST(from)) != NULL && n < MOST &&
 	    (n == 0 || text.len + strlen(item->text) < MOST_BYTES)) {
 		move(item, &self->sent);
-		add_text(&text, ++n, false, item);
+		add_text(&text, ++n, item);
 	}
 	start(self, &text, &self->query, on_group, self);
 	buf_fini(&text);
@@ -234,12 +324,25 @@ pg_group_add(struct pg_group *self, const struct json_object *object,
 	item->slot = slot;
 	item->fn = fn;
 	item->arg = arg;
+	item->added_ms = clock_mono_ms();
 	item->text = xstrdup(text + 1); /* n goes before it */
 	free(text);
-	item->list = &self->waiting;
-	TAILQ_INSERT_TAIL(&self->waiting, item, entry);
+	if (self->opts.whose != NULL)
+		item->whose = xstrdup(json_text_at(object, self->opts.whose));
+	item->list = must_hold(item) ? &self->held : &self->waiting;
+	TAILQ_INSERT_TAIL(item->list, item, entry);
 	*slot = item;
 	send_later(self);
+}
+
+/* Or it was sent, and did not take place. */
+static bool
+is_unsent(const struct pg_item *item)
+{
+	const struct pg_group *self = item->group;
+
+	return item->list == &self->waiting || item->list == &self->passing ||
+	    item->list == &self->held;
 }
 
 void
@@ -249,7 +352,7 @@ pg_item_cancel(struct pg_item **slot)
 
 	if (item == NULL)
 		return;
-	if (item->list == &item->group->waiting) {
+	if (is_unsent(item)) {
 		item_free(item);
 		return;
 	}
@@ -265,7 +368,9 @@ pg_group_new(const struct pg_group_opts *opts)
 	self->opts = *opts;
 	TAILQ_INIT(&self->waiting);
 	TAILQ_INIT(&self->sent);
+	TAILQ_INIT(&self->passing);
 	TAILQ_INIT(&self->alone);
+	TAILQ_INIT(&self->held);
 	return self;
 }
 
@@ -287,6 +392,8 @@ pg_group_free(struct pg_group *self)
 	pg_query_cancel(&self->query);
 	free_all(&self->waiting);
 	free_all(&self->sent);
+	free_all(&self->passing);
 	free_all(&self->alone);
+	free_all(&self->held);
 	free(self);
 }

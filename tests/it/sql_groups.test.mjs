@@ -179,14 +179,20 @@ test('an answer that is late, locked or said twice', async () => {
 test('an account that is locked ends a company within seconds, one alone waits', async () => {
 	const f = await server.fresh(3);
 	const [ann, bob] = [await f.k.user(100, 10), await f.k.user(100, 10)];
-	const jobs = await claimed(f, [ann, bob], 2);
+	const jobs = await claimed(f, [ann, bob], 4);
+	const whose = async (w) => (await f.k.one('select user_id from jobs where id = $1', [w.job_id])).user_id;
+	const anns = [], bobs = [];
+	for (const w of jobs) (await whose(w) === ann ? anns : bobs).push(w);
 	const other = await f.db.engine();
 	await other.query('begin');
 	await other.query('select from accounts where user_id = $1 for update', [ann]);
 	await assert.rejects(f.k.fails(f.owner, jobs.map((w) => ({ job: w.job_id }))), { code: '55P03' });
-	assert.deepEqual(outcomes(await f.k.fails(f.owner, [{ job: jobs[1].job_id }])), { 1: 'failed' });
-	await assert.rejects(f.k.fails(f.owner, [{ job: jobs[0].job_id, alone: false }]), { code: '55P03' });
-	const waits = f.k.fails(f.owner, [{ job: jobs[0].job_id }]);
+	// Those that pass by do not wait: no row for hers.
+	const past = [anns[0], bobs[0], anns[1]].map((w) => ({ job: w.job_id, pass: true }));
+	assert.deepEqual(outcomes(await f.k.fails(f.owner, past)), { 2: 'failed' });
+	assert.deepEqual(outcomes(await f.k.fails(f.owner, [{ job: bobs[1].job_id }])), { 1: 'failed' });
+	await assert.rejects(f.k.fails(f.owner, [{ job: anns[0].job_id, alone: false }]), { code: '55P03' });
+	const waits = f.k.fails(f.owner, [{ job: anns[0].job_id }]);
 	await other.query('commit');
 	assert.deepEqual(outcomes(await waits), { 1: 'failed' });
 	assert.deepEqual(await f.k.audit(), {});

@@ -264,13 +264,19 @@ test('several orders in one transaction: each has its own end', async () => {
 	await assert.rejects(many(order(1, ann, { credits: 1 }), order(2, bob)), { code: '55P03' });
 	await assert.rejects(many(order(1, ann, { credits: 1 })), { code: '55P03' });
 	assert.deepEqual(await many(keyed(1, bob, 'x')), {});
+	// Those that pass by do not wait: no row for her.
+	const past = await many(...[order(1, ann, { credits: 1 }), order(2, bob), order(3, ann, { credits: 1 })]
+		.map((o) => ({ ...o, pass: true })));
+	assert.deepEqual(Object.values(past).map((x) => `${x.n} ${x.outcome}`), ['2 created']);
+	// How long one waits that is alone can be said.
+	assert.equal((await many(order(1, ann, { credits: 1, alone: true, wait_ms: 1 })))[1].outcome, 'busy');
 	// One that is alone waits instead, and what is wrong is refused whole.
 	const waits = many(order(1, ann, { credits: 1, alone: true }));
 	await other.query('rollback');
 	assert.equal((await waits)[1].outcome, 'created');
 	await assert.rejects(many(order(1, bob), order(2, bob, { id: first.id })), { code: '23505' });
-	assert.equal(await k.balance(bob), 100 - 50);
-	assert.equal((await k.one('select count(*) as n from generations')).n, 8);
+	assert.equal(await k.balance(bob), 100 - 60);
+	assert.equal((await k.one('select count(*) as n from generations')).n, 9);
 	assert.deepEqual(await k.audit(), {});
 });
 

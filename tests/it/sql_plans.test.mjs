@@ -94,6 +94,8 @@ const cases = {
 		.then(expect('submitted')),
 	'generations_fail': (q) => q.json('generations_fail', failed(job('submitted'), false)).then(expect('failed')),
 	'generations_fail alone': (q) => q.json('generations_fail', failed(job('submitted'), true)).then(expect('failed')),
+	'generations_fail, who pass by': (q) => q.json('generations_fail', { ...failed(job('submitted'), false), pass: true })
+		.then(expect('failed')),
 	'attempt_uncertain': (q) => q.one('select outcome from attempt_uncertain($1, $2, 60, $3)', job('submitting').attempt_id,
 		f.owner, 'x').then(expect('uncertain')),
 	'job_requeue': (q) => q.one('select outcome from job_requeue($1, $2, $3, 1000, false, $4, null)',

@@ -152,28 +152,46 @@ test('an account that somebody holds delays its own orders only', async (t) => {
 	const [bob, cid] = [await r.user({ credits: 1000 }), await r.user({ credits: 1000 })];
 	const holder = await r.pg.connect(r.database);
 	t.after(() => holder.end());
-	for (const first of [true, false]) {
+	for (const first of ['bob', 'cid', 'both']) {
 		await holder.query('begin');
 		await holder.query('select from accounts where user_id = $1 for update', [bob.id]);
-		let answered = false;
-		const held = (async () => {
-			if (!first) await cid.submit();
-			// More than there are connections: each waits alone.
-			const made = await Promise.all(Array.from({ length: 6 }, () => bob.submit()));
-			answered = true;
-			return made;
-		})();
-		// Before, beside and behind it.
-		for (let i = 0; i < 4; i++) {
-			if (i === 2) await until('his wait alone', async () => (await r.psql(`select count(*) as n from pg_stat_activity
-				where datname = current_database() and wait_event_type = 'Lock'`))[0].n >= 2);
-			const made = await Promise.all(Array.from({ length: 8 }, () => cid.submit()));
-			assert.equal(new Set(made.map((m) => m.id)).size, 8);
+		let answered = 0;
+		// More than there are connections.
+		const bobs = () => Array.from({ length: 6 }, () => bob.submit().then((m) => (answered++, m)));
+		const cids = async (made) => assert.equal(new Set((await Promise.all(made)).map((m) => m.id)).size, 8);
+		const one = () => cid.submit();
+		const held = [];
+		if (first === 'both') {
+			// In one transaction that meets the lock, whatever their order.
+			const made = [one(), one(), one(), one()];
+			held.push(...bobs());
+			await cids([...made, one(), one(), one(), one()]);
+		} else {
+			if (first === 'cid') await one();
+			held.push(...bobs());
+			await cids(Array.from({ length: 8 }, one));
 		}
-		assert.equal(answered, false);
+		await until('his wait alone', async () => (await r.psql(`select count(*) as n from pg_stat_activity
+			where datname = current_database() and wait_event_type = 'Lock'`))[0].n >= 1);
+		for (let i = 0; i < 3; i++) await cids(Array.from({ length: 8 }, one));
+		assert.equal(answered, 0);
 		await holder.query('commit');
-		assert.equal(new Set((await held).map((m) => m.id)).size, 6);
+		assert.equal(new Set((await Promise.all(held)).map((m) => m.id)).size, 6);
 	}
+	assert.deepEqual(await r.books(), {});
+});
+
+test('an account that stays held is told busy once its orders have waited, all of them', async (t) => {
+	const bob = await r.user({ credits: 1000 });
+	const holder = await r.pg.connect(r.database);
+	t.after(() => holder.end());
+	await holder.query('begin');
+	await holder.query('select from accounts where user_id = $1 for update', [bob.id]);
+	const all = await Promise.all(Array.from({ length: 12 }, () => bob.post('/generations', good)));
+	for (const x of all) assert.deepEqual([x.status, x.body.code], [503, 'account_busy']);
+	await holder.query('commit');
+	assert.equal((await bob.submit()).status, 'queued');
+	assert.equal((await r.psql('select count(*) as n from generations where user_id = $1', [bob.id]))[0].n, 1);
 	assert.deepEqual(await r.books(), {});
 });
 

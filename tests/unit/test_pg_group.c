@@ -47,9 +47,11 @@ world_open_again(struct world *world, int again)
 	    .conninfo = servers.pg_url,
 	    .size = 2,
 	    .max_waiting = 1000,
-	    .timeout_ms = 20000};
+	    .timeout_ms = 20000,
+	    .session_sql = "set lock_timeout = '100ms'"};
 	struct pg_group_opts group = {.stmt = STMT_TEST_GROUP,
 	    .again = again,
+	    .whose = "whose",
 	    .each = on_each,
 	    .arg = world};
 
@@ -113,6 +115,20 @@ add(struct world *world, int i, int divisor, bool skip)
 	json_free(&o);
 	CHECK(world->all[i].item != NULL);
 	CHECK_INT(world->all[i].told, ==, 0);
+}
+
+static void
+add_locked(struct world *world, int i)
+{
+	struct json_object *o = json_new();
+
+	json_set_int(o, "v", i);
+	json_set_int(o, "d", 1);
+	json_set_int(o, "lock", 7);
+	json_set_text(o, "whose", "seven");
+	pg_group_add(
+	    world->group, o, &world->all[i].item, on_item, &world->all[i]);
+	json_free(&o);
 }
 
 static void
@@ -297,6 +313,134 @@ TEST(what_is_too_long_goes_in_parts)
 	free(long_text);
 }
 
+/* Somebody who has the lock for three seconds. */
+struct holder {
+	struct loop *loop;
+	struct pg_pool *pool, *looker;
+	struct pg_query *holds, *looks;
+	bool has, over;
+};
+
+static void
+on_over(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct holder *holder = arg;
+
+	CHECK(err == NULL);
+	holder->over = true;
+}
+
+static void
+on_look(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct holder *holder = arg;
+
+	CHECK(err == NULL);
+	holder->has = pg_count(rows) == 0;
+	loop_stop(holder->loop);
+}
+
+static void
+holder_open(struct holder *holder, struct world *world)
+{
+	struct pg_opts opts = {.name = "holder",
+	    .conninfo = servers.pg_url,
+	    .size = 1,
+	    .max_waiting = 10,
+	    .timeout_ms = 20000};
+
+	memset(holder, 0, sizeof *holder);
+	holder->loop = world->loop;
+	holder->pool = pg_pool_new(world->loop, &opts);
+	holder->looker = pg_pool_new(world->loop, &opts);
+	pg_query_start(holder->pool, STMT_TEST_GROUP,
+	    PG_ARGS("[{\"n\":1,\"v\":0,\"d\":1,\"lock\":7,\"s\":3}]"),
+	    &holder->holds, on_over, holder);
+	while (!holder->has) {
+		CHECK(!holder->over);
+		pg_query_start(holder->looker, STMT_TEST_GROUP,
+		    PG_ARGS("[{\"n\":1,\"v\":0,\"d\":1,\"lock\":7,"
+			    "\"pass\":true}]"),
+		    &holder->looks, on_look, holder);
+		loop_run(world->loop);
+	}
+}
+
+static void
+holder_close(struct holder *holder)
+{
+	pg_pool_free(holder->pool);
+	pg_pool_free(holder->looker);
+}
+
+static void
+add_some_locked(struct world *world)
+{
+	for (int i = 0; i < 10; i++) {
+		if (i % 2 == 0)
+			add(world, i, 1, false);
+		else
+			add_locked(world, i);
+	}
+}
+
+TEST(all_that_met_a_lock_in_company_pass_it_by)
+{
+	struct world world;
+	struct holder holder;
+
+	world_open(&world);
+	holder_open(&holder, &world);
+	add_some_locked(&world);
+	/* Behind them. */
+	loop_run_for(world.loop, 0);
+	add(&world, 10, 1, false);
+	run_until(&world, 6);
+	for (int i = 0; i < 10; i += 2)
+		CHECK_INT(world.all[i].company, ==, 10);
+	CHECK_INT(world.all[10].company, ==, 1);
+	/* Of the others the first waits. Those behind it do not even go along
+	 * with who comes now. */
+	add_locked(&world, 11);
+	add(&world, 12, 1, false);
+	run_until(&world, 7);
+	CHECK_INT(world.all[12].company, ==, 1);
+	pg_item_cancel(&world.all[5].item);
+	CHECK(!holder.over);
+	run_until(&world, 12);
+	CHECK(holder.over);
+	CHECK_INT(world.all[1].company, ==, 1);
+	for (int i = 3; i <= 11; i += 2)
+		CHECK_INT(world.all[i].told, ==, i != 5);
+	for (int i = 7; i <= 11; i += 2)
+		CHECK_INT(world.all[i].company, ==, 4);
+	CHECK_INT(world.rows, ==, 12);
+	holder_close(&holder);
+	world_close(&world);
+}
+
+TEST(who_comes_alone_to_a_lock_is_not_waited_for)
+{
+	struct world world;
+	struct holder holder;
+
+	world_open(&world);
+	holder_open(&holder, &world);
+	add_locked(&world, 11);
+	loop_run_for(world.loop, 0);
+	add_some_locked(&world);
+	run_until(&world, 5);
+	CHECK(!holder.over);
+	for (int i = 0; i < 10; i += 2)
+		CHECK_INT(world.all[i].told, ==, 1);
+	run_until(&world, 11);
+	CHECK_INT(world.all[11].company, ==, 1);
+	for (int i = 1; i < 10; i += 2)
+		CHECK_INT(world.all[i].company, ==, 5);
+	holder_close(&holder);
+	world_close(&world);
+}
+
 TEST(without_a_database_each_is_told)
 {
 	struct world world;
@@ -362,6 +506,8 @@ main(void)
 	    cmocka_unit_test(a_cancelled_one_is_not_told),
 	    cmocka_unit_test(the_next_are_sent_before_the_last_are_told),
 	    cmocka_unit_test(what_is_too_long_goes_in_parts),
+	    cmocka_unit_test(who_comes_alone_to_a_lock_is_not_waited_for),
+	    cmocka_unit_test(all_that_met_a_lock_in_company_pass_it_by),
 	    cmocka_unit_test(without_a_database_each_is_told),
 	    cmocka_unit_test(freeing_the_group_empties_the_slots),
 	};
