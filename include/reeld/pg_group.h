@@ -42,6 +42,11 @@ struct pg_group_opts {
 	/* The member of an item that names the lock which it may meet (a user's
 	 * account, say), or NULL; borrowed. */
 	const char *whose;
+	/* Several together do not wait for the disk while they hold their
+	 * locks: their member "async" is true, the statement says so to
+	 * PostgreSQL, and they hear of it when it is on disk.  Others may see
+	 * it before that; a crash of PostgreSQL may undo it (db_unknown). */
+	bool async;
 	/* For every row, before the items hear of it, and also for those that
 	 * were cancelled meanwhile. */
 	void (*each)(const struct pg_rows *rows, int row, void *arg);

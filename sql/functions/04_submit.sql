@@ -13,6 +13,8 @@
 --   parent, relation   both null, or the generation this one comes from
 --   alone          it waits for locks, wait_ms at most (null = 5 s)
 --   pass           nobody of this call waits for a lock
+--   async          the commit does not wait for the disk: who called asks for
+--                  that before he tells anybody
 -- The rest is what submit_all() finds out.
 --   in_line        there is no room for it yet
 create type submit_item as (n int, user_id uuid, id uuid, key text,
@@ -20,7 +22,7 @@ create type submit_item as (n int, user_id uuid, id uuid, key text,
 	resolved jsonb, credits bigint, breakdown jsonb, plan uuid,
 	start_asset uuid, end_asset uuid, project uuid, title text,
 	deadline_s int, priority int, parent uuid, relation text,
-	alone boolean, wait_ms int, pass boolean, provider text, model_id uuid,
+	alone boolean, wait_ms int, pass boolean, async boolean, provider text, model_id uuid,
 	model text, model_name text, in_line boolean);
 
 create function submit_lock_id(p_user uuid, p_key text) returns bigint
@@ -348,7 +350,7 @@ begin
 		encode(p_hash, 'hex'), p_api_key, p_route, p_mode, p_spec, p_resolved,
 		p_credits, p_breakdown, p_plan, p_start, p_end, p_project, p_title,
 		p_deadline_s, p_priority, p_parent, p_relation, true, null, null,
-		null, null, null, null, null)::submit_item]);
+		null, null, null, null, null, null)::submit_item]);
 	res.outcome := s.outcome;
 	res.event_seq := s.event_seq;
 	res.event := s.event;
@@ -391,6 +393,9 @@ begin
 		end if;
 		return query select * from submit_all(items);
 		return;
+	end if;
+	if items[1].async then
+		perform set_config('synchronous_commit', 'off', true);
 	end if;
 	-- Keys before accounts, as in submit_wait.
 	foreach i in array items loop

@@ -8,6 +8,10 @@ select coalesce(max(version), 0) as version,
        (select rolsuper or rolbypassrls from pg_roles where rolname = current_user) as escapes_rls
   from schema_migration;
 
+-- name: flush ()
+-- A commit that waits for the disk, and so for all that was written before it.
+select pg_logical_emit_message(true, 'reeld', '');
+
 -- name: test_echo (text)
 -- The next five are for the tests of src/pg; they read nothing.
 select $1::text as v;
@@ -24,9 +28,11 @@ select current_setting('app.uid', true) as v;
 -- name: test_group (jsonb)
 -- skip: not in company of more than two; d = 0 spoils the transaction; lock: is
 -- taken, by who may wait or with others that may, or only tried
-select n, v, 1 / d as one, jsonb_array_length($1) as company
+select n, v, 1 / d as one, jsonb_array_length($1) as company,
+       coalesce(async, false) as async
   from jsonb_to_recordset($1) as x(n int, v int, d int, skip boolean,
-       s float8, lock bigint, pass boolean, alone boolean, wait_ms int),
+       s float8, lock bigint, pass boolean, alone boolean, wait_ms int,
+       async boolean),
        lateral (select case when lock is null then true
                 when pass then pg_try_advisory_xact_lock(lock)
                 when coalesce(alone, false) and set_config('lock_timeout',

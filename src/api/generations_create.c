@@ -54,7 +54,7 @@ id_or_null(const struct id *id)
 }
 
 static void submit(struct act *act);
-static void look(struct act *act);
+static void recover(struct act *act);
 
 /* What became of it is not known yet; err is the last thing heard. */
 static void
@@ -68,8 +68,7 @@ ask_again(struct act *act, const struct err *err)
 		 "was lost\"",
 	    self->id.text, self->lost, err_code_name(err));
 	if (self->lost <= LOST_TRIES) {
-		act_later(act, LOST_PAUSE_MS << (self->lost - 1),
-		    self->key != NULL ? submit : look);
+		act_later(act, LOST_PAUSE_MS << (self->lost - 1), recover);
 		return;
 	}
 	err_set_name(&unknown, ERR_UNAVAILABLE, "submit_unknown",
@@ -98,12 +97,25 @@ on_looked(struct act *act, const struct pg_rows *rows, const struct err *err)
 }
 
 static void
-look(struct act *act)
+on_flushed(struct act *act, const struct pg_rows *rows, const struct err *err)
 {
 	struct create *self = act->arg;
 
-	act_query(act, STMT_GENERATION_GET, PG_ARGS(self->id.text, act->user),
-	    on_looked);
+	if (err != NULL)
+		ask_again(act, err);
+	else if (self->key != NULL)
+		submit(act);
+	else
+		act_query(act, STMT_GENERATION_GET,
+		    PG_ARGS(self->id.text, act->user), on_looked);
+}
+
+/* It may have been committed and not be on disk: what is seen from now on is.
+ */
+static void
+recover(struct act *act)
+{
+	act_query(act, STMT_FLUSH, NULL, on_flushed);
 }
 
 static void
@@ -135,8 +147,8 @@ submit(struct act *act)
 	struct create *self = act->arg;
 
 	crash_point("api.before_submit");
-	submits_add(act->app->api->submits, act->user, self->order,
-	    &self->submit, on_submitted, act);
+	submits_add(act->app->api->submits, self->order, &self->submit,
+	    on_submitted, act);
 }
 
 static struct create *

@@ -26,10 +26,10 @@ typedef void submit_fn(
     const struct pg_rows *rows, int row, const struct err *err, void *arg);
 
 /* order: the members of submit_item in sql/functions/04_submit.sql but for n,
- * alone, pass and wait_ms. Stores the work in *slot; fn runs once, later. */
-void submits_add(struct submits *self, const char *user,
-    const struct json_object *order, struct submit **slot, submit_fn *fn,
-    void *arg);
+ * alone, wait_ms, pass and async. Stores the work in *slot; fn runs once,
+ * later. */
+void submits_add(struct submits *self, const struct json_object *order,
+    struct submit **slot, submit_fn *fn, void *arg);
 /* fn never runs; what was sent may still be done.  *slot may be NULL. */
 void submits_cancel(struct submit **slot);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "pg/internal.h"
+#include "reeld/clock.h"
 #include "reeld/log.h"
 #include "reeld/mem.h"
 
@@ -170,6 +171,7 @@ static void
 enter_ready(struct conn *conn)
 {
 	conn->state = CONN_READY;
+	conn->since_us = clock_mono_ns() / 1000;
 	conn->failures = 0;
 	timer_clear(&conn->timer);
 	conn->pool->stats.connects++;
@@ -270,6 +272,8 @@ conn_send(struct conn *conn, struct pg_query *query)
 
 	query->preparing = !is_prepared(conn, query->stmt);
 	query->setting = set != NULL;
+	query->sent_us = clock_mono_ns() / 1000;
+	query->conn_since_us = conn->since_us;
 	list_add(&conn->pipeline, query);
 	if (query->preparing) {
 		ok = PQsendPrepare(conn->pg, row->name, row->sql, row->n_params,

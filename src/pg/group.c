@@ -28,11 +28,20 @@ struct pg_item {
 	pg_item_fn *fn;
 	void *arg;
 	int left_out; /* times it had no row in company */
+	int row;      /* its row in company; -1: none */
 	bool passes;  /* does not wait for locks, not even shortly */
 	int64_t added_ms;
 	char *whose;		/* lock it may meet, or NULL */
 	char *text;		/* as JSON, from its second byte */
 	struct pg_query *query; /* sent alone */
+};
+
+/* Done in company, to be told when that is on disk. */
+struct batch {
+	TAILQ_ENTRY(batch) entry;
+	struct pg_group *group;
+	struct items items;
+	struct pg_rows rows;
 };
 
 struct pg_group {
@@ -42,6 +51,9 @@ struct pg_group {
 	struct items alone;
 	struct items held; /* behind one that is alone, for the same lock */
 	struct pg_query *query; /* of what was sent together */
+	bool async;		/* and does not wait for the disk */
+	struct flush *flush;
+	TAILQ_HEAD(, batch) batches;
 	struct loop_defer *defer;
 };
 
@@ -78,11 +90,11 @@ tell(struct pg_item *item, const struct pg_rows *rows, int row,
 }
 
 static void
-add_text(struct buf *out, int n, const struct pg_item *item)
+add_text(struct buf *out, int n, bool async, const struct pg_item *item)
 {
-	buf_printf(out, "%s{\"n\":%d%s%s", n > 1 ? "," : "[", n,
+	buf_printf(out, "%s{\"n\":%d%s%s%s", n > 1 ? "," : "[", n,
 	    item->passes ? ",\"pass\":true" : "",
-	    item->text[0] == '}' ? "" : ",");
+	    async ? ",\"async\":true" : "", item->text[0] == '}' ? "" : ",");
 	buf_puts(out, item->text);
 }
 
@@ -225,29 +237,59 @@ all_pass(struct pg_group *self)
 }
 
 static void
-warn_again(const struct pg_group *self, int n, const struct err *err)
+warn_again(const struct pg_group *self, const struct err *err)
 {
-	log_warn("statement=%s items=%d error=%s msg=\"each is sent again\"",
-	    pg_stmt_name(self->opts.stmt), n, err->name);
+	log_warn("statement=%s error=%s msg=\"each is sent again\"",
+	    pg_stmt_name(self->opts.stmt), err->name);
 }
 
 static void
-on_group(const struct pg_rows *rows, const struct err *err, void *arg)
+tell_all(struct pg_group *self, struct items *items, const struct pg_rows *rows,
+    const struct err *err)
 {
-	struct pg_group *self = arg;
-	struct items told = TAILQ_HEAD_INITIALIZER(told);
 	struct pg_item *item;
-	int n = 0, row_of[MOST + 1], count = err == NULL ? pg_count(rows) : 0;
-	bool repeat,
-	    locked = err != NULL && strcmp(err->name, "db_locked") == 0;
 
-	TAILQ_FOREACH (item, &self->sent, entry)
-		n++;
-	if (locked && !TAILQ_FIRST(&self->sent)->passes) {
-		warn_again(self, n, err);
-		all_pass(self);
-		return;
-	}
+	for (int i = 0; err == NULL && i < pg_count(rows); i++)
+		self->opts.each(rows, i, self->opts.arg);
+	while ((item = TAILQ_FIRST(items)) != NULL)
+		tell(item, rows, err == NULL ? item->row : 0, err);
+}
+
+static void
+on_disk(const struct err *err, void *arg)
+{
+	struct batch *batch = arg;
+
+	TAILQ_REMOVE(&batch->group->batches, batch, entry);
+	tell_all(batch->group, &batch->items, &batch->rows, err);
+	PQclear(batch->rows.result);
+	free(batch);
+}
+
+/* They are told when it is on disk; nobody's lock is held until then. */
+static void
+tell_later(
+    struct pg_group *self, struct items *items, const struct pg_rows *rows)
+{
+	struct batch *batch = xcalloc(1, sizeof *batch);
+	struct pg_item *item;
+
+	batch->group = self;
+	batch->rows = rows_take(rows);
+	TAILQ_INIT(&batch->items);
+	while ((item = TAILQ_FIRST(items)) != NULL)
+		move(item, &batch->items);
+	TAILQ_INSERT_TAIL(&self->batches, batch, entry);
+	flush_wait(self->flush, rows->query->sent_us, on_disk, batch);
+}
+
+/* Those that were sent together, each with its row. */
+static int
+take_sent(struct pg_group *self, struct items *to, const struct pg_rows *rows)
+{
+	struct pg_item *item;
+	int n = 0, row_of[MOST + 1], count = rows != NULL ? pg_count(rows) : 0;
+
 	memset(row_of, -1, sizeof row_of);
 	for (int i = 0; i < count; i++) {
 		int64_t k = pg_i64(rows, i, "n");
@@ -255,24 +297,47 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 		if (k >= 1 && k <= MOST)
 			row_of[k] = i;
 	}
-	while ((item = TAILQ_FIRST(&self->sent)) != NULL)
-		move(item, &told);
-	repeat = err == NULL || locked || (n > 1 && may_be_anothers(err));
+	while ((item = TAILQ_FIRST(&self->sent)) != NULL) {
+		item->row = row_of[++n];
+		move(item, to);
+	}
+	return n;
+}
+
+static void
+on_group(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct pg_group *self = arg;
+	struct items told = TAILQ_HEAD_INITIALIZER(told);
+	struct pg_item *item, *next;
+	bool async = self->async,
+	     locked = err != NULL && strcmp(err->name, "db_locked") == 0;
+	int n;
+
+	if (locked && !TAILQ_FIRST(&self->sent)->passes) {
+		warn_again(self, err);
+		all_pass(self);
+		return;
+	}
+	n = take_sent(self, &told, err == NULL ? rows : NULL);
 	/* PostgreSQL works at the next ones while these are told. */
 	send_group(self);
-	pg_pool_send(self->opts.pool);
-	if (err != NULL && repeat)
-		warn_again(self, n, err);
-	for (int i = 0; i < count; i++)
-		self->opts.each(rows, i, self->opts.arg);
-	for (int i = 1; (item = TAILQ_FIRST(&told)) != NULL; i++) {
-		if (row_of[i] >= 0)
-			tell(item, rows, row_of[i], NULL);
-		else if (repeat && item->slot != NULL)
-			again(item, err != NULL);
-		else
-			tell(item, rows, 0, err);
+	if (err == NULL || locked || (n > 1 && may_be_anothers(err))) {
+		if (err != NULL)
+			warn_again(self, err);
+		for (item = TAILQ_FIRST(&told); item != NULL; item = next) {
+			next = TAILQ_NEXT(item, entry);
+			if (item->row < 0 && item->slot != NULL)
+				again(item, err != NULL);
+			else if (item->row < 0)
+				item_free(item);
+		}
 	}
+	if (err == NULL && async)
+		tell_later(self, &told, rows);
+	pg_pool_send(self->opts.pool);
+	if (err != NULL || !async)
+		tell_all(self, &told, rows, err);
 	send_later(self); /* those that go again */
 }
 
@@ -294,11 +359,13 @@ send_group(void *arg)
 		send_alone(item);
 		return;
 	}
+	/* One by itself waits for the disk: it would only wait twice. */
+	self->async = self->flush != NULL && TAILQ_NEXT(item, entry) != NULL;
 	buf_init(&text, 64u << 20);
 	while ((item = TAILQ_FIRST(from)) != NULL && n < MOST &&
 	    (n == 0 || text.len + strlen(item->text) < MOST_BYTES)) {
 		move(item, &self->sent);
-		add_text(&text, ++n, item);
+		add_text(&text, ++n, self->async, item);
 	}
 	start(self, &text, &self->query, on_group, self);
 	buf_fini(&text);
@@ -371,6 +438,9 @@ pg_group_new(const struct pg_group_opts *opts)
 	TAILQ_INIT(&self->passing);
 	TAILQ_INIT(&self->alone);
 	TAILQ_INIT(&self->held);
+	TAILQ_INIT(&self->batches);
+	if (opts->async)
+		self->flush = flush_new(opts->pool);
 	return self;
 }
 
@@ -386,10 +456,19 @@ free_all(struct items *list)
 void
 pg_group_free(struct pg_group *self)
 {
+	struct batch *batch;
+
 	if (self == NULL)
 		return;
 	loop_defer_cancel(&self->defer);
 	pg_query_cancel(&self->query);
+	flush_free(self->flush);
+	while ((batch = TAILQ_FIRST(&self->batches)) != NULL) {
+		TAILQ_REMOVE(&self->batches, batch, entry);
+		free_all(&batch->items);
+		PQclear(batch->rows.result);
+		free(batch);
+	}
 	free_all(&self->waiting);
 	free_all(&self->sent);
 	free_all(&self->passing);

@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include "pg/rows.h"
 #include "pg/stmt.h"
 #include "reeld/loop.h"
 #include "reeld/pg.h"
@@ -35,6 +36,8 @@ struct pg_query {
 	size_t n_values;
 	int64_t started_ms, deadline_ms;
 	int64_t started_us;
+	/* The last time: when, and when that connection had come up. */
+	int64_t sent_us, conn_since_us;
 	int tries;
 	bool may_wait; /* for somebody's lock, for seconds */
 	/* While in a pipeline: which answers are still to come, in order. */
@@ -59,6 +62,7 @@ struct conn {
 	struct loop_io *io;
 	struct loop_timer timer; /* connect deadline, or the pause between */
 	struct resolve *resolve;
+	int64_t since_us; /* up since then */
 	int failures;
 	bool retire;	/* close when its pipeline is empty */
 	bool broken;	/* could not be written to: close in the next pump */
@@ -100,8 +104,24 @@ void query_free(struct pg_query *query);
 /* Calls done() with the error and frees it. */
 void query_fail(struct pg_query *query, enum err_code code, const char *name,
     const char *msg);
+/* In its callback: the rows outlive it, PQclear() their result. */
+struct pg_rows rows_take(const struct pg_rows *rows);
 /* All answers are in: done(), or once more after a deadlock. */
 void query_answered(struct pg_query *query);
+
+/*
+ * flush.c: commits that did not wait for the disk get there, several by one
+ * more transaction.  What is told before that may be forgotten by a crash of
+ * PostgreSQL.
+ */
+struct flush;
+/* err: it is not known whether they did. */
+typedef void flush_fn(const struct err *err, void *arg);
+struct flush *flush_new(struct pg_pool *pool);
+void flush_free(struct flush *self); /* silent; may be NULL */
+/* For what was sent at sent_us, and committed as we have heard.  fn runs once,
+ * later. */
+void flush_wait(struct flush *self, int64_t sent_us, flush_fn *fn, void *arg);
 
 /* pool.c */
 void pool_pump_later(struct pg_pool *pool);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "pg/internal.h"
-#include "pg/rows.h"
 #include "reeld/clock.h"
 #include "reeld/log.h"
 #include "reeld/mem.h"
@@ -156,6 +155,15 @@ query_free(struct pg_query *query)
 	free(query);
 }
 
+struct pg_rows
+rows_take(const struct pg_rows *rows)
+{
+	struct pg_rows mine = {rows->result, NULL};
+
+	rows->query->result = NULL;
+	return mine;
+}
+
 static void
 finish(
     struct pg_query *query, const struct pg_rows *rows, const struct err *err)
@@ -190,7 +198,7 @@ query_fail(struct pg_query *query, enum err_code code, const char *name,
 void
 query_answered(struct pg_query *query)
 {
-	struct pg_rows rows = {query->result};
+	struct pg_rows rows = {query->result, query};
 	struct err err;
 
 	if (query->failure != NULL) {

@@ -6,6 +6,7 @@
 
 struct pg_rows {
 	PGresult *result;
+	struct pg_query *query; /* whose they are, while its callback runs */
 };
 
 #endif

@@ -58,6 +58,31 @@ async function cut_submit(headers) {
 test('the database dies in the middle: with a key', () => cut_submit({ 'idempotency-key': randomUUID() }));
 test('the database dies in the middle: without a key', () => cut_submit({}));
 
+test('orders in company, and the database dies: what was answered is there', async () => {
+	const people = await Promise.all(Array.from({ length: 6 }, () => r.user({ credits: 1_000_000 })));
+	let told = [], down = false;
+	const order = async (u) => {
+		while (!down) {
+			const body = { model: 'demo-pixel', prompt: 'company' };
+			const x = await u.post('/generations', body);
+			if (x.status === 201) told.push(x.body.id);
+			else assert.equal(x.status, 503, JSON.stringify(x.body));
+		}
+	};
+	for (let round = 0; round < 5; round++) {
+		[told, down] = [[], false];
+		const all = Promise.all(people.flatMap((u) => [order(u), order(u), order(u)]));
+		await until('many are told', () => told.length > 150);
+		await r.pg.kill9();
+		down = true;
+		await r.pg.up();
+		await all;
+		const rows = await r.psql('select count(*) as n from generations where id = any ($1)', [told]);
+		assert.equal(Number(rows[0].n), told.length);
+	}
+	await until('the books are whole', async () => Object.keys(await r.books()).length === 0);
+});
+
 test('the client hangs up: what was begun is done, and told', async () => {
 	const body = { model: 'demo-pixel', prompt: `left ${randomUUID()}` };
 	const ws = await ann.ws();

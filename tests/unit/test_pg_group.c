@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "pg/internal.h"
+#include "reeld/clock.h"
 #include "reeld/json.h"
 #include "reeld/loop.h"
 #include "reeld/mem.h"
@@ -19,6 +21,7 @@ struct one {
 	struct pg_item *item;
 	int told;
 	int64_t v, company; /* of its row; -1: an error */
+	bool async;
 	char error[40];
 };
 struct world {
@@ -41,16 +44,17 @@ on_each(const struct pg_rows *rows, int row, void *arg)
 }
 
 static void
-world_open_again(struct world *world, int again)
+world_open_as(struct world *world, int again, bool async, int connections)
 {
 	struct pg_opts opts = {.name = "test",
 	    .conninfo = servers.pg_url,
-	    .size = 2,
+	    .size = connections,
 	    .max_waiting = 1000,
 	    .timeout_ms = 20000,
 	    .session_sql = "set lock_timeout = '100ms'"};
 	struct pg_group_opts group = {.stmt = STMT_TEST_GROUP,
 	    .again = again,
+	    .async = async,
 	    .whose = "whose",
 	    .each = on_each,
 	    .arg = world};
@@ -61,6 +65,12 @@ world_open_again(struct world *world, int again)
 	world->group = pg_group_new(&group);
 	for (int i = 0; i < MANY; i++)
 		world->all[i].world = world;
+}
+
+static void
+world_open_again(struct world *world, int again)
+{
+	world_open_as(world, again, false, 2);
 }
 
 static void
@@ -91,6 +101,7 @@ on_item(const struct pg_rows *rows, int row, const struct err *err, void *arg)
 	} else if (pg_count(rows) > row) {
 		one->v = pg_i64(rows, row, "v");
 		one->company = pg_i64(rows, row, "company");
+		one->async = pg_bool(rows, row, "async");
 	}
 	if (world->spares != NULL)
 		pg_item_cancel(&world->spares->item);
@@ -441,6 +452,130 @@ TEST(who_comes_alone_to_a_lock_is_not_waited_for)
 	world_close(&world);
 }
 
+static int
+flushes(struct world *world)
+{
+	struct pg_stats stats;
+
+	pg_pool_stats(world->pool, &stats);
+	return (int)stats.by_stmt[STMT_FLUSH].count;
+}
+
+TEST(several_together_are_told_when_they_are_on_disk)
+{
+	struct world world;
+
+	world_open_as(&world, 0, true, 2);
+	for (int i = 0; i < 70; i++)
+		add(&world, i, 1, i == 3);
+	run_until(&world, 70);
+	for (int i = 0; i < 70; i++) {
+		CHECK_INT(world.all[i].v, ==, i);
+		CHECK_INT(world.all[i].company, ==,
+		    i == 3	 ? 1
+			: i < 64 ? 64
+				 : 6);
+		CHECK(world.all[i].async == (i != 3));
+	}
+	CHECK_INT(flushes(&world), >=, 1);
+	CHECK_INT(flushes(&world), <=, 2);
+	CHECK_INT(world.rows, ==, 70);
+	/* One by itself waits for the disk as it is. */
+	world.rows = flushes(&world);
+	add(&world, 70, 1, false);
+	run_until(&world, 71);
+	CHECK(!world.all[70].async);
+	CHECK_INT(flushes(&world), ==, world.rows - 1);
+	world_close(&world);
+}
+
+/* The flush is behind the next ones, on the same connection. */
+static void
+be_done_and_not_on_disk(struct world *world)
+{
+	struct pg_stats stats;
+
+	world_open_as(world, 0, true, 1);
+	add(world, 0, 1, false);
+	run_until(world, 1);
+	add(world, 1, 1, false);
+	add(world, 2, 1, false);
+	loop_run_for(world->loop, 0);
+	world->slow_s = 5;
+	add(world, 3, 1, false);
+	add(world, 4, 1, false);
+	do {
+		loop_run_for(world->loop, 5);
+		pg_pool_stats(world->pool, &stats);
+	} while (stats.in_flight < 2);
+	CHECK_INT(world->told, ==, 1);
+}
+
+TEST(a_crash_before_they_are_on_disk_is_told)
+{
+	struct world world;
+
+	be_done_and_not_on_disk(&world);
+	servers_kill_postgres(&servers);
+	run_until(&world, 5);
+	for (int i = 1; i < 5; i++)
+		CHECK_STR(world.all[i].error, "db_unknown");
+	CHECK_INT(world.rows, ==, 1);
+	world_close(&world);
+	servers_start_postgres(&servers);
+}
+
+TEST(freeing_the_group_forgets_what_is_not_on_disk)
+{
+	struct world world;
+
+	be_done_and_not_on_disk(&world);
+	pg_group_free(world.group);
+	world.group = NULL;
+	for (int i = 1; i < 5; i++)
+		CHECK(world.all[i].item == NULL);
+	CHECK_INT(world.told, ==, 1);
+	world_close(&world);
+}
+
+struct flushed {
+	struct loop *loop;
+	int told, unknown, wanted;
+};
+
+static void
+on_flushed(const struct err *err, void *arg)
+{
+	struct flushed *flushed = arg;
+
+	flushed->unknown += err != NULL;
+	if (++flushed->told == flushed->wanted)
+		loop_stop(flushed->loop);
+}
+
+TEST(a_connection_that_came_after_them_cannot_know)
+{
+	struct world world;
+	struct flushed flushed = {.wanted = 2};
+	struct flush *flush;
+	int64_t before = clock_mono_ns() / 1000;
+
+	world_open(&world);
+	flushed.loop = world.loop;
+	add(&world, 0, 1, false);
+	run_until(&world, 1);
+	flush = flush_new(world.pool);
+	flush_wait(flush, before, on_flushed, &flushed);
+	flush_wait(flush, clock_mono_ns() / 1000, on_flushed, &flushed);
+	loop_run(world.loop);
+	CHECK_INT(flushed.told, ==, 2);
+	CHECK_INT(flushed.unknown, ==, 1);
+	/* The first one's was under way: the second had its own. */
+	CHECK_INT(flushes(&world), ==, 2);
+	flush_free(flush);
+	world_close(&world);
+}
+
 TEST(without_a_database_each_is_told)
 {
 	struct world world;
@@ -508,6 +643,10 @@ main(void)
 	    cmocka_unit_test(what_is_too_long_goes_in_parts),
 	    cmocka_unit_test(who_comes_alone_to_a_lock_is_not_waited_for),
 	    cmocka_unit_test(all_that_met_a_lock_in_company_pass_it_by),
+	    cmocka_unit_test(several_together_are_told_when_they_are_on_disk),
+	    cmocka_unit_test(a_crash_before_they_are_on_disk_is_told),
+	    cmocka_unit_test(freeing_the_group_forgets_what_is_not_on_disk),
+	    cmocka_unit_test(a_connection_that_came_after_them_cannot_know),
 	    cmocka_unit_test(without_a_database_each_is_told),
 	    cmocka_unit_test(freeing_the_group_empties_the_slots),
 	};
