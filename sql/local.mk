@@ -21,6 +21,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0013_rows.sql \
 	sql/migrations/0014_guards.sql \
 	sql/migrations/0015_outbox.sql \
+	sql/migrations/0016_plain.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \
 	sql/functions/02_money.sql \

@@ -29,8 +29,8 @@ from generations g left join charges c on c.generation_id = g.id;
 --   seqs           every event_seq of the call, for outbox_sent()
 --   balance        the user's balance when the call looked at it, else null
 --   g              the generation as it is now
-create type move_result as (outcome text, event_seq bigint, event jsonb,
-	balance_event jsonb, promoted jsonb, seqs bigint[], balance bigint,
+create type move_result as (outcome text, event_seq bigint, event json,
+	balance_event json, promoted jsonb, seqs bigint[], balance bigint,
 	g generation_public);
 
 -- All that the engine needs to work on a job, in one row.
@@ -113,35 +113,36 @@ language sql stable as $$
 		false)
 $$;
 
-create type adopt_result as (outcome text, event_seq bigint, event jsonb,
-	balance_event jsonb, promoted jsonb, seqs bigint[], w job_work);
+create type adopt_result as (outcome text, event_seq bigint, event json,
+	balance_event json, promoted jsonb, seqs bigint[], w job_work);
 
-create function event_json(e events) returns jsonb language sql stable as $$
-	select jsonb_build_object('type', e.type, 'generation_id',
+-- json, not jsonb: it is only ever sent on and stored, and half as dear to make.
+create function event_json(e events) returns json language sql stable as $$
+	select json_build_object('type', e.type, 'generation_id',
 		e.generation_id, 'user_id', e.user_id, 'version', e.version, 'ts',
 		ms(e.created_at), 'data', e.data)
 $$;
 
 create function balance_json(p_user uuid, p_balance bigint, p_version bigint,
-	p_at timestamptz) returns jsonb language sql stable as $$
-	select case when p_balance is not null then jsonb_build_object('type',
+	p_at timestamptz) returns json language sql stable as $$
+	select case when p_balance is not null then json_build_object('type',
 		'credits.balance', 'user_id', p_user, 'version', p_version, 'ts',
-		ms(p_at), 'data', jsonb_build_object('balance', p_balance)) end
+		ms(p_at), 'data', json_build_object('balance', p_balance)) end
 $$;
 
 -- The part of a generation that travels in its events.
-create function generation_data(g generations) returns jsonb
+create function generation_data(g generations) returns json
 language sql stable as $$
-	select jsonb_build_object('id', g.id, 'status', g.status, 'stage', g.stage,
+	select json_build_object('id', g.id, 'status', g.status, 'stage', g.stage,
 		'progress', g.progress, 'progress_basis', g.progress_basis,
 		'version', g.version, 'model', g.model, 'model_name', g.model_name,
 		'provider', g.provider, 'credits', g.credits, 'title', g.title,
 		'favourite', g.favourite, 'parent_id', g.parent_id, 'queue', case
 		when g.status in ('queued', 'processing') and (g.eta_high_s is not null
-			or g.provider_position is not null) then jsonb_build_object(
+			or g.provider_position is not null) then json_build_object(
 			'provider_position', g.provider_position, 'eta_low_s', g.eta_low_s,
 			'eta_high_s', g.eta_high_s) end,
-		'error', case when g.error_code is not null then jsonb_build_object(
+		'error', case when g.error_code is not null then json_build_object(
 			'class', g.error_class, 'code', g.error_code, 'message',
 			g.error_message, 'retryable', g.error_retryable) end,
 		'video', g.video,

@@ -92,7 +92,7 @@ end $$;
 create function credit_adjust(p_user uuid, p_amount bigint, p_type text,
 	p_key text, p_actor uuid, p_note text, p_expires timestamptz,
 	out outcome text, out entry_id bigint, out balance bigint,
-	out balance_event jsonb, out event_seq bigint)
+	out balance_event json, out event_seq bigint)
 language plpgsql as $$
 declare
 	l ledger_entry;
@@ -140,7 +140,7 @@ begin
 		returning * into l;
 	insert into events (type, user_id, version, data, balance,
 		balance_version) values ('credits.entry', p_user, l.id,
-		jsonb_build_object('amount', l.amount, 'type', l.type),
+		json_build_object('amount', l.amount, 'type', l.type),
 		l.balance_after, l.id) returning * into e;
 	if p_actor is not null then
 		insert into audit_log (actor_id, actor_kind, action, target_type,

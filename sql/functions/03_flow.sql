@@ -54,7 +54,7 @@ create type end_item as (n int, id uuid, status generation_status, class text,
 -- the job rows. n counts from 1; several of one user are taken in its order.
 -- promoted is with the last of the user. Statements as in submit_all().
 create function generations_end(p_items end_item[]) returns table (n int,
-	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
+	outcome text, event_seq bigint, event json, balance_event json,
 	promoted jsonb, seqs bigint[], balance bigint)
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off

@@ -53,7 +53,7 @@ end $$;
 -- by its id, and those that write rows that are ready. A plan that joins it all
 -- takes longer to start than these together.
 create function submit_all(p_items submit_item[]) returns table (n int,
-	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
+	outcome text, event_seq bigint, event json, balance_event json,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
 language plpgsql as $$
 declare
@@ -368,7 +368,7 @@ end $$;
 -- for a tenth of a second ends the transaction: send all again, `pass` with
 -- each, and there is no row for those whose account is locked at that moment.
 create function generation_submit_many(p_items jsonb) returns table (n int,
-	outcome text, event_seq bigint, event jsonb, balance_event jsonb,
+	outcome text, event_seq bigint, event json, balance_event json,
 	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_bitmapscan = off as $$

@@ -15,7 +15,7 @@ create type start_item as (n int, job uuid, attempt uuid, nonce uuid,
 -- Outcomes: started; gone (lost, cancelled meanwhile, or taken
 -- back by a job_requeue that overtook it).
 create function attempts_start(p_owner uuid, p_items jsonb) returns table (
-	n int, outcome text, event_seq bigint, event jsonb, seqs bigint[])
+	n int, outcome text, event_seq bigint, event json, seqs bigint[])
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off set enable_bitmapscan = off as $$
@@ -51,7 +51,7 @@ begin
 			select from attempts a where a.id = i.attempt offset 0)
 		order by i.n);
 	if cardinality(items) = 0 then
-		return query select first, 'gone', null::bigint, null::jsonb,
+		return query select first, 'gone', null::bigint, null::json,
 			null::bigint[] where alone;
 		return;
 	end if;
@@ -96,7 +96,7 @@ create type submitted_item as (n int, attempt uuid, provider_job_id text,
 -- member `alone` true. Outcomes: submitted; cancelling (stored, and the user
 -- wants it stopped); gone.
 create function attempts_submitted(p_owner uuid, p_items jsonb) returns table (
-	n int, outcome text, event_seq bigint, event jsonb, seqs bigint[])
+	n int, outcome text, event_seq bigint, event json, seqs bigint[])
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off set enable_bitmapscan = off as $$
@@ -134,7 +134,7 @@ begin
 		where i.job = any (ids) and g.status in ('processing', 'cancelling',
 			'review') order by i.n);
 	if cardinality(items) = 0 then
-		return query select first, 'gone', null::bigint, null::jsonb,
+		return query select first, 'gone', null::bigint, null::json,
 			null::bigint[] where alone;
 		return;
 	end if;

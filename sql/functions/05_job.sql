@@ -235,7 +235,7 @@ end $$;
 create function generations_progress(p_owner uuid, p_ids uuid[],
 	p_progress int[], p_basis text[], p_position int[], p_eta_low_s int[],
 	p_eta_high_s int[]) returns table (generation_id uuid, version bigint,
-	event jsonb, cancel_requested boolean) language plpgsql as $$
+	event json, cancel_requested boolean) language plpgsql as $$
 begin
 	return query
 	with news as (
@@ -260,7 +260,7 @@ begin
 			'finalizing', 'review')
 		returning g
 	)
-	select (m.g).id, (m.g).version, jsonb_build_object('type',
+	select (m.g).id, (m.g).version, json_build_object('type',
 		'generation.progress', 'generation_id', (m.g).id, 'user_id',
 		(m.g).user_id, 'version', (m.g).version, 'ts', ms(now()), 'data',
 		generation_data(m.g)), (m.g).status = 'cancelling' from moved m;
@@ -411,7 +411,7 @@ create type fail_item as (n int, job uuid, class text, code text,
 -- second ends the transaction: send all again, `pass` with each, and there is
 -- no row for those whose account is locked. Outcomes: failed; gone.
 create function generations_fail(p_owner uuid, p_items jsonb) returns table (
-	n int, outcome text, event_seq bigint, event jsonb, balance_event jsonb,
+	n int, outcome text, event_seq bigint, event json, balance_event json,
 	promoted jsonb, seqs bigint[], balance bigint)
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
@@ -425,7 +425,7 @@ begin
 	if (p_items->0->>'alone')::boolean then
 		if (job_hold(ids[1], p_owner)).id is null then
 			return query select items[1].n, 'gone', null::bigint,
-				null::jsonb, null::jsonb, null::jsonb, null::bigint[],
+				null::json, null::json, null::jsonb, null::bigint[],
 				null::bigint;
 			return;
 		end if;

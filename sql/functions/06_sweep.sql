@@ -288,7 +288,7 @@ end $$;
 
 -- outbox_pending: events older than p_age that nobody said were published.
 create function outbox_pending(p_age interval, p_limit int)
-returns table (seq bigint, event jsonb, balance_event jsonb)
+returns table (seq bigint, event json, balance_event json)
 language sql stable as $$
 	select o.seq, event_json(l.e), balance_json((l.e).user_id, (l.e).balance,
 		(l.e).balance_version, (l.e).created_at)

@@ -12,7 +12,7 @@
 -- work (job_work as JSON when the attempt was handed out).
 create type worker_result as (outcome text, attempt_id uuid, job_id uuid,
 	generation_id uuid, user_id uuid, owner uuid, cancel boolean,
-	event jsonb, work jsonb);
+	event json, work jsonb);
 
 -- worker_register: creates or brings back worker p_id; returns its id.
 create function worker_register(p_id uuid, p_name text, p_kind text,
@@ -190,7 +190,7 @@ begin
 		least(greatest(p_progress, 0), 100)), progress_basis = 'real',
 		eta_low_s = p_eta_s, eta_high_s = p_eta_s, version = u.version + 1,
 		updated_at = now() where id = r.generation_id returning * into g;
-	r.event := jsonb_build_object('type', 'generation.progress',
+	r.event := json_build_object('type', 'generation.progress',
 		'generation_id', g.id, 'user_id', g.user_id, 'version', g.version,
 		'ts', ms(now()), 'data', generation_data(g));
 	r.outcome := 'ok';

@@ -263,7 +263,7 @@ begin
 		version = version + 1, updated_at = now() where id = was.id;
 	insert into events (type, user_id, generation_id, version, data)
 		select 'attempt.fallback', g.user_id, g.id, g.version,
-			generation_data(g) || jsonb_build_object('fallback',
+			generation_data(g)::jsonb || jsonb_build_object('fallback',
 			jsonb_build_object('from', was.provider, 'to', r.provider,
 			'reason', p_why))
 		from generations g where g.id = was.id;
