@@ -73,6 +73,7 @@ struct conf {
 	struct {
 		int64_t slots;	    /* local work at once: downloads, media */
 		int64_t max_active; /* generations one process carries */
+		int64_t sweep_ms;
 		int64_t drain_timeout_ms;
 		int64_t
 		    deadline_ms; /* of a generation, unless the model says */

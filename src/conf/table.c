@@ -72,6 +72,8 @@ const struct setting conf_settings[] = {
 	"Downloads and media work of this process at once."},
     {"jobs.max_active", SET_INT, AT(jobs.max_active), "20000", 1, 1000000, NULL,
 	NULL, "Generations that this process carries at once."},
+    {"jobs.sweep", SET_DURATION, AT(jobs.sweep_ms), "1s", 100, MINUTE, NULL,
+	NULL, "How often the queue is looked at without being told of work."},
     {"jobs.drain_timeout", SET_DURATION, AT(jobs.drain_timeout_ms), "15s", 1000,
 	10 * MINUTE, NULL, NULL, "How long a stop may take."},
     {"jobs.deadline", SET_DURATION, AT(jobs.deadline_ms), "30m", 10000,

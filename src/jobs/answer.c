@@ -127,6 +127,8 @@ answered(struct job *job, const struct pg_rows *rows, int row,
 	    str_eq(outcome, "finalizing"))
 		progress_cleaned(job);
 	count(&job->engine->stats, what);
+	if (str_eq(outcome, "requeued"))
+		engine_elsewhere(job->engine);
 	if (what == DO_FINALIZE || what == DO_FINISH || what == DO_CANCELLED)
 		engine_room(job->engine);
 	job_on_simple(job, ON_COMMITTED);

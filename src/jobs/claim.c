@@ -15,7 +15,10 @@
 enum { CLAIM_MAX = 200, ADOPT_MAX = 100, CHECK_PAGE = 500 };
 /* Between claims that look for jobs which have to change their route: less
  * than between two sweeps, each of which claims. */
-enum { MOVE_MS = 700 };
+enum {
+	MOVE_MS = 700,
+	MOVE_SOON_MS = 100, /* when a job has just left its account */
+};
 
 static void next_stray(struct engine *self);
 
@@ -148,7 +151,9 @@ claim_start(struct engine *self)
 	    &wanted.accounts, &wanted.concurrency, &wanted.rpm};
 	int room = self->d.max_active - self->stats.active;
 	int64_t now = clock_mono_ms();
-	bool any = false, move = now - self->last_move_ms >= MOVE_MS;
+	bool any = false,
+	     move = now - self->last_move_ms >=
+	    (self->move_soon ? MOVE_SOON_MS : MOVE_MS);
 
 	if (!self->up || self->draining || room <= 0 ||
 	    self->d.accounts == NULL)
@@ -168,8 +173,10 @@ claim_start(struct engine *self)
 		buf = columns[i];
 		buf_putc(buf, '}');
 	}
-	if (any && move)
+	if (any && move) {
 		self->last_move_ms = now;
+		self->move_soon = false;
+	}
 	if (any) {
 		pg_query_start(self->d.pg, STMT_JOB_CLAIM,
 		    PG_ARGS(self->instance.text, buf_str(&wanted.providers),

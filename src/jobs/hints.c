@@ -136,6 +136,18 @@ engine_room(struct engine *self)
 		timer_set_ms(&self->wake, 5);
 }
 
+/* A burst of them is looked at once, a tenth of a second after the last look.
+ */
+void
+engine_elsewhere(struct engine *self)
+{
+	self->move_soon = true;
+	if (!self->up || self->draining)
+		return;
+	wake_local(self);
+	look_later(self);
+}
+
 void
 engine_room_now(struct engine *self)
 {

@@ -178,6 +178,7 @@ struct engine {
 
 	struct turns turns;
 	bool up, started, draining, releasing, wake_again;
+	bool move_soon; /* somebody waits for another route */
 	int claim_room; /* for how many the claim under way asks */
 	struct loop_timer beat, sweep, wake, others, flush, tidy, drain_timer;
 	struct pg_query *beat_query, *claim_query, *flush_query, *clean_query,
@@ -325,6 +326,8 @@ void hint_here(struct engine *engine);
 void hint_gone(struct engine *engine);
 /* A job has ended, or left its provider: somebody queued may take its place. */
 void engine_room(struct engine *engine);
+/* One was given back that another account or route may take. */
+void engine_elsewhere(struct engine *engine);
 /* All that ended in a transaction have, but were not told yet. */
 void engine_room_now(struct engine *engine);
 

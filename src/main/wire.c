@@ -190,6 +190,7 @@ start_rest(struct server *self)
 	    .bucket = conf->s3.bucket[0] != '\0' ? conf->s3.bucket : NULL,
 	    .max_active = (int)conf->jobs.max_active,
 	    .slots = (int)conf->jobs.slots,
+	    .sweep_ms = conf->jobs.sweep_ms,
 	    .dead_ms = conf->jobs.adopt_after_ms,
 	};
 

@@ -140,6 +140,17 @@ describe('before anything was accepted', () => {
 		});
 	}
 
+	test('who leaves an account goes elsewhere at once, and does not wait for a sweep', async () => {
+		const far = await world({ two: true, env: { REELD_JOBS_SWEEP: '60s' } });
+		// From the first account to the second, and from there to the other route.
+		const g = await far.submit({ submit: '429', retry_after: 600 });
+		const done = await far.ann.ended(g.id);
+		assert.equal(done.provider, 'openai');
+		assert.deepEqual((await far.attempts(g)).map((a) => `${a.provider} ${a.status}`),
+			['fal failed', 'fal failed', 'openai succeeded']);
+		assert.deepEqual(await far.r.books(), {});
+	});
+
 	test('a bad key: the account breaks and says why, the job goes on elsewhere', async () => {
 		w.fal.deny.set(KEY_A, [401, { detail: 'invalid key credentials' }]);
 		const g = await w.submit();
