@@ -5,7 +5,8 @@ select 1 as one;
 
 -- name: schema_version ()
 select coalesce(max(version), 0) as version,
-       (select rolsuper or rolbypassrls from pg_roles where rolname = current_user) as escapes_rls
+       (select rolsuper or rolbypassrls from pg_roles where rolname = current_user) as escapes_rls,
+       has_function_privilege('pg_logical_emit_message(boolean, text, text)', 'execute') as may_flush
   from schema_migration;
 
 -- name: flush ()

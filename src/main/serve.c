@@ -40,6 +40,10 @@ on_schema(const struct pg_rows *rows, const struct err *err, void *arg)
 	if (pg_bool(rows, 0, "escapes_rls"))
 		log_warn("msg=\"the database role is a superuser or bypasses "
 			 "row security: use an ordinary role\"");
+	if (!pg_bool(rows, 0, "may_flush"))
+		log_error("msg=\"the database role may not call "
+			  "pg_logical_emit_message(): no order can be "
+			  "confirmed; grant execute on it\"");
 	engine_wake(self->app.engine);
 }
 

@@ -83,6 +83,18 @@ test('orders in company, and the database dies: what was answered is there', asy
 	await until('the books are whole', async () => Object.keys(await r.books()).length === 0);
 });
 
+test('a role that may not flush is told at the start', async () => {
+	const root = await r.pg.connect(r.database);
+	const message = /may not call pg_logical_emit_message/;
+	assert.doesNotMatch(r.logs(), message);
+	await root.query('revoke execute on function pg_logical_emit_message(boolean, text, text) from public');
+	await r.restart();
+	await until('it is said', () => message.test(r.logs()));
+	await root.query('grant execute on function pg_logical_emit_message(boolean, text, text) to public');
+	await root.end();
+	await r.restart();
+});
+
 test('the client hangs up: what was begun is done, and told', async () => {
 	const body = { model: 'demo-pixel', prompt: `left ${randomUUID()}` };
 	const ws = await ann.ws();
