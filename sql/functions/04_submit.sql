@@ -22,8 +22,8 @@ create type submit_item as (n int, user_id uuid, id uuid, key text,
 	resolved jsonb, credits bigint, breakdown jsonb, plan uuid,
 	start_asset uuid, end_asset uuid, project uuid, title text,
 	deadline_s int, priority int, parent uuid, relation text,
-	alone boolean, wait_ms int, pass boolean, async boolean, provider text, model_id uuid,
-	model text, model_name text, in_line boolean);
+	alone boolean, wait_ms int, pass boolean, async boolean, provider text,
+	model_id uuid, model text, model_name text, in_line boolean);
 
 create function submit_lock_id(p_user uuid, p_key text) returns bigint
 language plpgsql immutable as $$
@@ -193,6 +193,8 @@ begin
 			balance := case outcome when 'insufficient' then has end;
 			g := null;
 			if outcome = 'replayed' then
+				-- Should its commit not be on disk yet (async): ours has
+				-- locked the account, so it is written, and waits for both.
 				select x.* into g from generation_public x
 					where x.id = old_id;
 			end if;
