@@ -22,6 +22,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0014_guards.sql \
 	sql/migrations/0015_outbox.sql \
 	sql/migrations/0016_plain.sql \
+	sql/migrations/0017_reader.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \
 	sql/functions/02_money.sql \

@@ -36,7 +36,7 @@ struct storage;
 
 struct engine_deps {
 	struct loop *loop;
-	struct pg_pool *pg;  /* the engine pool (app.engine is on) */
+	struct pg_pool *pg;  /* the engine pool: sees all rows */
 	struct redis *redis; /* NULL: hints do not leave this process */
 	struct fetch *fetch;
 	struct storage *storage;

@@ -17,6 +17,11 @@ select g.id, g.user_id, g.status::text as status, g.stage, g.progress,
 	ms(g.cancel_requested_at) as cancel_requested_ms,
 	ms(g.deadline_at) as deadline_ms
 from generations g left join charges c on c.generation_id = g.id;
+do $$
+begin
+	execute format('grant select on generation_public to %I',
+		left(current_user, 56) || '_reader'); -- 0017
+end $$;
 
 -- What every business function that moves a generation returns.
 --   outcome        see each function; never an exception for a business case

@@ -73,7 +73,7 @@ from sessions where user_id = $1 and expires_at > now()
 order by seen_at desc, id limit 200;
 
 -- name: session_revoke (uuid, uuid)
--- session, user
+-- engine pool: session, user
 delete from sessions where id = $1 and user_id = $2 returning id;
 
 -- name: login_link_create (bytea, uuid, bigint)

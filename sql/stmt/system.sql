@@ -5,7 +5,9 @@ select 1 as one;
 
 -- name: schema_version ()
 select coalesce(max(version), 0) as version,
-       (select rolsuper or rolbypassrls from pg_roles where rolname = current_user) as escapes_rls,
+       (select rolsuper from pg_roles where rolname = current_user) as is_super,
+       (select pg_has_role(relowner, 'usage') from pg_class where oid = 'generations'::regclass) as owns_tables,
+       (select rolsuper or rolbypassrls from pg_roles where rolname = left(current_user, 56) || '_reader') as reader_sees_all,
        has_function_privilege('pg_logical_emit_message(boolean, text, text)', 'execute') as may_flush
   from schema_migration;
 

@@ -42,6 +42,10 @@ api_sessions_list(struct http_call *call)
 static void
 on_revoked(struct http_call *call, const struct pg_rows *rows, void *arg)
 {
+	if (pg_count(rows) == 0) {
+		api_not_found(call);
+		return;
+	}
 	auth_changed_session(api_app(call)->auth, pg_text(rows, 0, "id"));
 	http_reply_no_content(call);
 }
@@ -53,8 +57,8 @@ api_sessions_delete(struct http_call *call)
 	struct id id;
 
 	if (api_id(call, "id", &id))
-		api_query_mine(call, STMT_SESSION_REVOKE,
-		    PG_AS(user, id.text, user), on_revoked, NULL, NULL);
+		api_query(call, api_app(call)->pg_engine, STMT_SESSION_REVOKE,
+		    PG_ARGS(id.text, user), on_revoked, NULL, NULL);
 }
 
 void

@@ -37,9 +37,15 @@ on_schema(const struct pg_rows *rows, const struct err *err, void *arg)
 	else
 		log_info(
 		    "schema=%" PRId64 " wanted=%d", version, PG_SCHEMA_VERSION);
-	if (pg_bool(rows, 0, "escapes_rls"))
-		log_warn("msg=\"the database role is a superuser or bypasses "
-			 "row security: use an ordinary role\"");
+	if (pg_bool(rows, 0, "is_super"))
+		log_warn("msg=\"the database role is a superuser: use an "
+			 "ordinary role\"");
+	if (!pg_bool(rows, 0, "owns_tables"))
+		log_error("msg=\"the database role does not own the tables: "
+			  "use the one that ran reeld migrate\"");
+	if (pg_bool(rows, 0, "reader_sees_all"))
+		log_error("msg=\"the role that reads for users must not be a "
+			  "superuser or bypass row security\"");
 	if (!pg_bool(rows, 0, "may_flush"))
 		log_error("msg=\"the database role may not call "
 			  "pg_logical_emit_message(): no order can be "

@@ -75,9 +75,13 @@ start_stores(struct server *self, struct err *err)
 
 	if (!pg_conninfo_ok(conf->db.url, err))
 		return false;
+	/* A role that may only read, and only its user's rows: 0017. */
+	pg.session_sql =
+	    "select set_config('role', left(current_user, 56) || '_reader', "
+	    "false)";
 	app->pg = pg_pool_new(self->loop, &pg);
 	pg.name = "engine";
-	pg.session_sql = "select set_config('app.engine', 'on', false)";
+	pg.session_sql = NULL;
 	app->pg_engine = pg_pool_new(self->loop, &pg);
 	if (conf->redis.url[0] != '\0') {
 		app->redis = redis_new(self->loop, &redis, err);

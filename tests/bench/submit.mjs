@@ -19,13 +19,10 @@ async function script(server, user_id, sample) {
 	const [g] = await server.psql('select * from generations where id = $1', [sample]);
 	const [charge] = await server.psql('select * from charges where generation_id = $1', [sample]);
 	return `\\set n random(1, 9000000000000000)
-begin;
-select set_config('app.engine', 'on', true);
 select outcome from generation_submit(${quote(user_id)}, gen_random_uuid(), 'b' || :n, sha256(:n::text::bytea),
 	null, ${quote(g.route_id)}, ${quote(g.mode)}, ${json(g.spec)}, ${json(g.resolved)},
 	${charge.quote}, ${json(charge.breakdown)}, ${quote(charge.price_plan_id)},
 	null, null, null, null, 1800, 100, null, null);
-commit;
 `;
 }
 

@@ -113,6 +113,31 @@ test('the sample file is one that works, and names every setting', async () => {
 	assert.equal(again.code, 0, again.err);
 });
 
+test('migrate makes the role that reads, or says who has to', async () => {
+	const pg = await postgres();
+	const root = await pg.connect('postgres');
+	for (const name of ['cli_plain', 'cli_maker']) {
+		await root.query(`create role ${name} login ${name === 'cli_maker' ? 'createrole' : ''}`);
+		await root.query(`create database ${name} owner ${name}`);
+	}
+	const migrate = (name) => cli(['migrate'], { REELD_SQL_DIR: join(top, 'sql'),
+		DATABASE_URL: `host=${pg.dir} user=${name} dbname=${name}` });
+	const refused = await migrate('cli_plain');
+	assert.equal(refused.code, 1);
+	assert.match(refused.err, /create role cli_plain_reader; grant cli_plain_reader to cli_plain\b/);
+	await root.query('create role cli_plain_reader; grant cli_plain_reader to cli_plain');
+	for (const name of ['cli_plain', 'cli_maker']) {
+		const done = await migrate(name);
+		assert.equal(done.code, 0, done.err);
+		const db = await pg.connect(name, name);
+		await db.query(`set role ${name}_reader`);
+		assert.equal((await db.query('select from generations')).rows.length, 0);
+		await assert.rejects(db.query('select from users'), { code: '42501' });
+		await db.end();
+	}
+	await root.end();
+});
+
 test('migrate twice, by an ordinary role; a changed migration is refused', async () => {
 	const pg = await postgres();
 	const root = await pg.connect('postgres');

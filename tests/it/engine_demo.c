@@ -186,8 +186,7 @@ main(int argc, char **argv)
 	struct pg_opts pg = {.name = "engine",
 	    .size = 4,
 	    .max_waiting = 1000,
-	    .timeout_ms = 10000,
-	    .session_sql = "select set_config('app.engine', 'on', false)"};
+	    .timeout_ms = 10000};
 	struct redis_opts redis = {0};
 	struct storage_opts storage = {0};
 	struct fetch_opts fetch = {0};

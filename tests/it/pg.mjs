@@ -62,6 +62,7 @@ export async function start() {
 	};
 	const root = await connect('postgres', 'postgres');
 	await root.query('create role reeld login');
+	await root.query('create role reeld_reader; grant reeld_reader to reeld');
 	await root.query('create database template owner reeld');
 	const t = await connect('template');
 	// The migrator's own record, which `reeld migrate` makes first.
@@ -116,13 +117,13 @@ class Database {
 	async engine() {
 		const c = await this.make(this.name);
 		this.open_list.push(c);
-		await c.query("select set_config('app.engine', 'on', false)");
 		return c;
 	}
 
 	// A connection of the app pool: as(user, sql, args) is one request.
 	async app() {
 		const c = await this.make(this.name);
+		await c.query('set role reeld_reader');
 		this.open_list.push(c);
 		c.as = async (user, text, args) => {
 			await c.query('begin');
@@ -149,7 +150,7 @@ class Database {
 	// A pool of engine connections; its query() takes a free one.
 	pool(size) {
 		const p = new pg.Pool({ host: this.dir, user: 'reeld', max: size,
-			database: this.name, options: '-c app.engine=on' });
+			database: this.name });
 		this.open_list.push(p);
 		return p;
 	}

@@ -137,6 +137,7 @@ export class Postgres {
 		await self.up();
 		const root = await self.connect('postgres');
 		await root.query('create role reeld login');
+		await root.query('create role reeld_reader; grant reeld_reader to reeld');
 		await root.end();
 		return self;
 	}

@@ -171,7 +171,6 @@ test('a crash of PostgreSQL forgets a claim, never an attempt', async () => {
 	const name = await pg.database();
 	const engine = async () => {
 		const conn = await pg.connect(name, 'reeld');
-		await conn.query("select set_config('app.engine', 'on', false)");
 		return { conn, k: kit(conn) };
 	};
 	let { conn, k } = await engine();

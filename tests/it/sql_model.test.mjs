@@ -131,7 +131,6 @@ update instances set beat_at = beat_at - interval '${ms} ms';`);
 
 async function begin(db, c) {
 	await db.query('begin');
-	await db.query("select set_config('app.engine', 'on', true)");
 	const config = { video_queue_deadline_s: c.queue_ms / 1000,
 		video_review_s: c.review_ms / 1000, video_waiting_limit: c.waiting };
 	for (const [key, value] of Object.entries(config)) {

@@ -16,9 +16,6 @@ drop_notice(void *arg, const char *message)
 bool
 admin_open(const struct conf *conf, PGconn **out, struct err *err)
 {
-	PGresult *result;
-	bool ok;
-
 	if (conf->db.url[0] == '\0')
 		return err_set(
 		    err, ERR_BAD_INPUT, "db.url (or DATABASE_URL) is not set");
@@ -32,15 +29,7 @@ admin_open(const struct conf *conf, PGconn **out, struct err *err)
 		return false;
 	}
 	PQsetNoticeProcessor(*out, drop_notice, NULL);
-	result = PQexec(*out, "select set_config('app.engine', 'on', false)");
-	ok = PQresultStatus(result) == PGRES_TUPLES_OK;
-	if (!ok) {
-		err_set(err, ERR_INTERNAL, "%s", PQerrorMessage(*out));
-		PQfinish(*out);
-		*out = NULL;
-	}
-	PQclear(result);
-	return ok;
+	return true;
 }
 
 bool

@@ -10,7 +10,7 @@
 #include "reeld/conf.h"
 #include "reeld/pg.h"
 
-/* Connects as the engine does (app.engine on). */
+/* Connects as the engine does: as the owner of the tables. */
 bool
 admin_open(const struct conf *conf, PGconn **out, struct err *err) REELD_MUST;
 /* Runs one named statement with text parameters; PQclear the result. */

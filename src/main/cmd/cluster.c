@@ -206,7 +206,7 @@ run_sql(PGconn *conn, const char *sql, const char *fine_state, struct err *err)
 	return ok;
 }
 
-/* An ordinary role owns the database: superusers escape row security. */
+/* An ordinary role owns the database, another reads for users (0017). */
 static bool
 make_role(struct cluster *cluster, struct err *err)
 {
@@ -215,6 +215,8 @@ make_role(struct cluster *cluster, struct err *err)
 	    err_set(err, ERR_UNAVAILABLE, "%s", PQerrorMessage(conn));
 
 	ok = ok && run_sql(conn, "create role reeld login", "42710", err) &&
+	    run_sql(conn, "create role reeld_reader nologin", "42710", err) &&
+	    run_sql(conn, "grant reeld_reader to reeld", "00000", err) &&
 	    run_sql(conn, "create database reeld owner reeld", "42P04", err);
 	PQfinish(conn);
 	return ok;

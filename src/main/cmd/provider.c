@@ -118,8 +118,7 @@ test(const struct conf *conf, const char *provider, const char *label)
 	    .conninfo = conf->db.url,
 	    .size = 1,
 	    .max_waiting = 10,
-	    .timeout_ms = conf->db.timeout_ms,
-	    .session_sql = "select set_config('app.engine', 'on', false)"};
+	    .timeout_ms = conf->db.timeout_ms};
 	struct fetch_opts fetch = {0};
 	struct trial self = {.provider = provider,
 	    .label = label,
