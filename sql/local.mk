@@ -23,6 +23,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0015_outbox.sql \
 	sql/migrations/0016_plain.sql \
 	sql/migrations/0017_reader.sql \
+	sql/migrations/0018_together.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \
 	sql/functions/02_money.sql \

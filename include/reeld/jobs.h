@@ -145,8 +145,10 @@ void engine_hurry(struct engine *engine, const char *generation_id);
 
 /*
  * Publishes what a business function returned (columns outcome, event,
- * balance_event, promoted, seqs), marks it sent, and wakes the claimers when
- * it made work.  For every caller of such a function, also in src/api.
+ * balance_event or, of functions for several generations, their parts
+ * event_type ... balance_version; promoted, seqs), marks it sent, and wakes the
+ * claimers when it made work.  For every caller of such a function, also in
+ * src/api.
  */
 void engine_publish(struct engine *engine, const struct pg_rows *rows, int row);
 

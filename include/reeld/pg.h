@@ -112,6 +112,14 @@ struct json_object *
 pg_json(const struct pg_rows *rows, int row, const char *column);
 bool pg_has(const struct pg_rows *rows, const char *column);
 
+/* One row of our own, for who reads rows.  Names and values are copied; NULL
+ * is null.  The caller's to free. */
+struct pg_cell {
+	const char *column, *value;
+};
+struct pg_rows *pg_rows_new(const struct pg_cell *cells, size_t n);
+void pg_rows_free(struct pg_rows *rows); /* of pg_rows_new(); may be NULL */
+
 /* The statement's text, for tools that run it over another connection. */
 const char *pg_stmt_name(enum pg_stmt stmt);
 const char *pg_stmt_sql(enum pg_stmt stmt);

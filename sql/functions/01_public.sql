@@ -135,29 +135,37 @@ create function balance_json(p_user uuid, p_balance bigint, p_version bigint,
 		ms(p_at), 'data', json_build_object('balance', p_balance)) end
 $$;
 
--- The part of a generation that travels in its events.
+-- The part of a generation that travels in its events. Put together as text
+-- and then looked at once: json_build_object() looks up the type of each
+-- member at each call.
 create function generation_data(g generations) returns json
 language sql stable as $$
-	select json_build_object('id', g.id, 'status', g.status, 'stage', g.stage,
-		'progress', g.progress, 'progress_basis', g.progress_basis,
-		'version', g.version, 'model', g.model, 'model_name', g.model_name,
-		'provider', g.provider, 'credits', g.credits, 'title', g.title,
-		'favourite', g.favourite, 'parent_id', g.parent_id, 'queue', case
-		when g.status in ('queued', 'processing') and (g.eta_high_s is not null
+	select concat('{"id":"', g.id, '","status":"', g.status, '","stage":',
+		coalesce('"' || g.stage || '"', 'null'), ',"progress":', g.progress,
+		',"progress_basis":"', g.progress_basis, '","version":', g.version,
+		',"model":', to_json(g.model), ',"model_name":',
+		to_json(g.model_name), ',"provider":', to_json(g.provider),
+		',"credits":', g.credits, ',"title":', coalesce(to_json(g.title)::text,
+		'null'), ',"favourite":', case when g.favourite then 'true'
+		else 'false' end, ',"parent_id":', coalesce('"' || g.parent_id::text
+		|| '"', 'null'), ',"queue":', case when g.status in ('queued',
+			'processing') and (g.eta_high_s is not null
 			or g.provider_position is not null) then json_build_object(
 			'provider_position', g.provider_position, 'eta_low_s', g.eta_low_s,
-			'eta_high_s', g.eta_high_s) end,
-		'error', case when g.error_code is not null then json_build_object(
+			'eta_high_s', g.eta_high_s)::text else 'null' end,
+		',"error":', case when g.error_code is not null then json_build_object(
 			'class', g.error_class, 'code', g.error_code, 'message',
-			g.error_message, 'retryable', g.error_retryable) end,
-		'video', g.video,
-		'video_url', case when g.media_state = 'stored' then
-			'/api/v1/generations/' || g.id || '/content?variant=video' end,
-		'thumbnail_url', case when g.thumbnail_asset_id is not null
-			and g.media_state = 'stored' then
-			'/api/v1/generations/' || g.id || '/content?variant=thumbnail' end,
-		'created_at', ms(g.created_at), 'started_at', ms(g.started_at),
-		'completed_at', ms(g.completed_at))
+			g.error_message, 'retryable', g.error_retryable)::text
+			else 'null' end,
+		',"video":', coalesce(g.video::text, 'null'), ',"video_url":',
+		case when g.media_state = 'stored' then '"/api/v1/generations/'
+			|| g.id || '/content?variant=video"' else 'null' end,
+		',"thumbnail_url":', case when g.thumbnail_asset_id is not null
+			and g.media_state = 'stored' then '"/api/v1/generations/' || g.id
+			|| '/content?variant=thumbnail"' else 'null' end,
+		',"created_at":', ms(g.created_at), ',"started_at":',
+		coalesce(ms(g.started_at)::text, 'null'), ',"completed_at":',
+		coalesce(ms(g.completed_at)::text, 'null'), '}')::json
 $$;
 
 -- Writes the event of a change just made to generation p_id and builds the

@@ -62,7 +62,9 @@ set enable_mergejoin = off set enable_bitmapscan = off as $$
 declare
 	many int := cardinality(p_items);
 	k int;
+	whose int;
 	users uuid[];
+	balances bigint[];
 	-- of each item
 	ids uuid[] := array(select f.id from unnest(p_items) with ordinality f
 		order by f.ordinality);
@@ -105,9 +107,16 @@ begin
 		back[c.at] := c.refunded;
 	end loop;
 	-- Others wait for the accounts: what needs none of them came before.
-	users := array(select distinct u from unnest(owners) u order by u);
-	perform from accounts a where a.user_id = any (users) order by a.user_id
-		for update;
+	select array_agg(a.user_id), array_agg(a.balance) into users, balances
+		from (select x.user_id, x.balance from accounts x
+			where x.user_id = any (owners) order by x.user_id for update) a;
+	for k in 1..many loop
+		if back[k] > 0 then
+			whose := array_position(users, owners[k]);
+			balances[whose] := balances[whose] + back[k];
+			leaves[k] := balances[whose];
+		end if;
+	end loop;
 	update generations x set status = f.status, version = x.version + 1,
 		completed_at = now(), updated_at = now(), deadline_at = null,
 		error_class = f.class, error_code = f.code,
@@ -123,15 +132,15 @@ begin
 		from unnest(charges) with ordinality f (id, at)
 		where back[f.at] > 0 and exists (select from grant_use u
 			where u.charge_id = f.id offset 0);
-	for l in insert into ledger_entry (user_id, type, amount, charge_id, note)
+	for l in insert into ledger_entry (user_id, type, amount, charge_id,
+			balance_after, note)
 		select owners[f.ordinality], 'video_refund', back[f.ordinality],
-			charges[f.ordinality], left(f.code, 1000)
+			charges[f.ordinality], leaves[f.ordinality], left(f.code, 1000)
 		from unnest(p_items) with ordinality f where back[f.ordinality] > 0
 		returning * loop
 		k := array_position(charges, l.charge_id);
 		entries[k] := l.id;
 		times[k] := l.created_at;
-		leaves[k] := l.balance_after;
 	end loop;
 	-- Who waited for the room; told with the user's last.
 	for k in reverse many..1 loop

@@ -49,12 +49,15 @@ end $$;
 -- and harms no other. Internal: the caller holds the keys' locks and the
 -- accounts, and gives the orders by user; those of one user are taken as if
 -- one had come after the other. Returns a row per order, see
--- generation_submit. Two kinds of statement only: those that look up one row
+-- generation_submit. Of one that is created: its parts as they are sent on,
+-- balance and balance_version where credits moved; of a replayed one its id. Two kinds of statement only: those that look up one row
 -- by its id, and those that write rows that are ready. A plan that joins it all
 -- takes longer to start than these together.
 create function submit_all(p_items submit_item[]) returns table (n int,
-	outcome text, event_seq bigint, event json, balance_event json,
-	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
+	outcome text, generation_id uuid, user_id uuid, status text, model text,
+	model_name text, provider text, event_type text, event_version bigint,
+	event_ms bigint, event_data json, seqs bigint[], balance bigint,
+	balance_version bigint)
 language plpgsql as $$
 declare
 	i submit_item;
@@ -98,8 +101,8 @@ declare
 	-- the ledger's entry of it, or of grants that ran out before it, and the
 	-- balance after that
 	entries bigint[] := '{}';
-	times timestamptz[] := '{}';
 	leaves bigint[] := '{}';
+	rests bigint[] := '{}'; -- what it leaves of the balance
 	spends boolean := false; -- somebody has grants
 	k int;
 	l ledger_entry;
@@ -191,13 +194,9 @@ begin
 		if outcome <> 'created' then
 			n := i.n;
 			balance := case outcome when 'insufficient' then has end;
-			g := null;
-			if outcome = 'replayed' then
-				-- Should its commit not be on disk yet (async): ours has
-				-- locked the account, so it is written, and waits for both.
-				select x.* into g from generation_public x
-					where x.id = old_id;
-			end if;
+			-- Should its commit not be on disk yet (async): ours has locked
+			-- the account, so it is written, and waits for both.
+			generation_id := case outcome when 'replayed' then old_id end;
 			return next;
 			continue;
 		end if;
@@ -210,9 +209,9 @@ begin
 		made := made || i;
 		ids := ids || i.id;
 		entries := entries || expired.id;
-		times := times || expired.created_at;
 		leaves := leaves || expired.balance_after;
 		has := has - i.credits;
+		rests := rests || has;
 		if i.in_line then
 			waits := waits + 1;
 		else
@@ -246,14 +245,14 @@ begin
 		perform grants_spend(charges[x.ordinality], x.user_id, x.credits)
 			from unnest(made) with ordinality x where x.credits > 0;
 	end if;
-	for l in insert into ledger_entry (user_id, type, amount, charge_id)
+	for l in insert into ledger_entry (user_id, type, amount, charge_id,
+			balance_after)
 		select x.user_id, 'video_generation', -x.credits,
-				charges[x.ordinality]
+				charges[x.ordinality], rests[x.ordinality]
 			from unnest(made) with ordinality x where x.credits > 0
 		returning * loop
 		k := array_position(charges, l.charge_id);
 		entries[k] := l.id;
-		times[k] := l.created_at;
 		leaves[k] := l.balance_after;
 	end loop;
 	insert into jobs (generation_id, user_id, provider, status, priority)
@@ -274,24 +273,19 @@ begin
 		i := made[k];
 		n := i.n;
 		outcome := 'created';
-		event_seq := e.seq;
-		event := event_json(e);
-		balance_event := balance_json(e.user_id, leaves[k], entries[k],
-			times[k]);
+		generation_id := i.id;
+		user_id := i.user_id;
+		status := case when i.in_line then 'pending' else 'queued' end;
+		model := i.model;
+		model_name := i.model_name;
+		provider := i.provider;
+		event_type := e.type;
+		event_version := e.version;
+		event_ms := ms(e.created_at);
+		event_data := e.data;
 		seqs := array[e.seq];
 		balance := leaves[k];
-		-- What generation_public has of it; to look it up took as long as to
-		-- write its charge.
-		g := row(i.id, i.user_id, case when i.in_line then 'pending'
-			else 'queued' end, null, 0, 'none', e.version, i.model,
-			i.model_name, i.provider, i.mode, coalesce(i.spec->>'prompt', ''),
-			null, i.spec->>'negative_prompt', i.spec, i.resolved,
-			i.start_asset, i.end_asset, i.credits, 'charged', 0, null, null,
-			null, null, null, null, null, null, 'none', null, null, null,
-			i.parent, i.relation, i.title, false, i.project,
-			ms(e.created_at), null, null, null, case when not i.in_line
-			then ms(e.created_at + make_interval(secs => queue_s)) end
-			)::generation_public;
+		balance_version := entries[k];
 		return next;
 	end loop;
 end $$;
@@ -354,12 +348,17 @@ begin
 		p_deadline_s, p_priority, p_parent, p_relation, true, null, null,
 		null, null, null, null, null, null)::submit_item]);
 	res.outcome := s.outcome;
-	res.event_seq := s.event_seq;
-	res.event := s.event;
-	res.balance_event := s.balance_event;
+	res.event_seq := s.seqs[1];
+	if s.event_type is not null then
+		select event_json(x) into res.event from events x
+			where x.seq = s.seqs[1];
+		res.balance_event := balance_json(p_user, s.balance,
+			s.balance_version, now());
+	end if;
 	res.seqs := s.seqs;
 	res.balance := s.balance;
-	res.g := s.g;
+	select x into res.g from generation_public x
+		where x.id = s.generation_id;
 	return res;
 end $$;
 
@@ -370,8 +369,10 @@ end $$;
 -- for a tenth of a second ends the transaction: send all again, `pass` with
 -- each, and there is no row for those whose account is locked at that moment.
 create function generation_submit_many(p_items jsonb) returns table (n int,
-	outcome text, event_seq bigint, event json, balance_event json,
-	promoted jsonb, seqs bigint[], balance bigint, g generation_public)
+	outcome text, generation_id uuid, user_id uuid, status text, model text,
+	model_name text, provider text, event_type text, event_version bigint,
+	event_ms bigint, event_data json, seqs bigint[], balance bigint,
+	balance_version bigint)
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_bitmapscan = off as $$
 declare

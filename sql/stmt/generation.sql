@@ -4,8 +4,11 @@
 -- name: generation_submit (jsonb)
 -- engine pool: [{n, user_id, id, key, hash (hex), ...}...], see submit_item; no
 -- row for an order that must be sent again, alone
-select n, outcome, event_seq, event, balance_event, promoted, seqs, balance,
-	(g).* from generation_submit_many($1);
+select * from generation_submit_many($1);
+
+-- name: generation_replay (uuid)
+-- engine pool: what was ordered with a key before, hidden or not
+select * from generation_public where id = $1;
 
 -- name: generation_cancel (uuid, uuid, uuid)
 -- engine pool: generation, user or null, actor

@@ -119,6 +119,81 @@ recover(struct act *act)
 }
 
 static void
+on_replay(struct act *act, const struct pg_rows *rows, const struct err *err)
+{
+	if (err != NULL)
+		act_err(act, err);
+	else
+		submitted_reply(act, rows, 0, true);
+}
+
+/* A row of generation_public: the order, and what the database told of it.
+ * The columns that are not named are null. */
+static void
+reply_created(struct act *act, const struct pg_rows *rows, int row)
+{
+	static const char *const nulls[] = {"stage", "enhanced_prompt",
+	    "charge_settled", "provider_position", "eta_low_s", "eta_high_s",
+	    "error_code", "thumbnail_asset_id", "video", "parent_id",
+	    "relation", "started_ms", "completed_ms"};
+	const struct json_object *order = ((struct create *)act->arg)->order;
+	char *resolved = json_dump_text(json_obj_at(order, "resolved"));
+	const char *prompt = json_text_at(order, "spec.prompt");
+	struct pg_cell cells[64] = {
+	    {"id", json_text_at(order, "id")},
+	    {"status", pg_text(rows, row, "status")},
+	    {"progress", "0"},
+	    {"progress_basis", "none"},
+	    {"version", pg_text(rows, row, "event_version")},
+	    {"model", pg_text(rows, row, "model")},
+	    {"model_name", pg_text(rows, row, "model_name")},
+	    {"provider", pg_text(rows, row, "provider")},
+	    {"mode", json_text_at(order, "mode")},
+	    {"prompt", prompt != NULL ? prompt : ""},
+	    {"negative_prompt", json_text_at(order, "spec.negative_prompt")},
+	    {"resolved", resolved},
+	    {"start_asset_id", json_text_at(order, "start_asset")},
+	    {"end_asset_id", json_text_at(order, "end_asset")},
+	    {"credits", pg_num(((struct create *)act->arg)->credits)},
+	    {"charge_state", "charged"},
+	    {"charge_refunded", "0"},
+	    {"media_state", "none"},
+	    {"title", json_text_at(order, "title")},
+	    {"favourite", "f"},
+	    {"project_id", json_text_at(order, "project")},
+	    {"created_ms", pg_text(rows, row, "event_ms")},
+	};
+	struct pg_rows *made;
+	size_t n = 0;
+
+	while (cells[n].column != NULL)
+		n++;
+	for (size_t i = 0; i < nitems(nulls); i++)
+		cells[n++].column = nulls[i];
+	made = pg_rows_new(cells, n);
+	submitted_reply(act, made, 0, false);
+	pg_rows_free(made);
+	free(resolved);
+}
+
+static void
+on_outcome(struct act *act, const struct pg_rows *rows, int row)
+{
+	struct create *self = act->arg;
+	const char *outcome = pg_text(rows, row, "outcome");
+
+	if (strcmp(outcome, "created") == 0) {
+		crash_point("api.after_submit");
+		reply_created(act, rows, row);
+	} else if (strcmp(outcome, "replayed") == 0) {
+		act_query(act, STMT_GENERATION_REPLAY,
+		    PG_ARGS(pg_text(rows, row, "generation_id")), on_replay);
+	} else {
+		submitted(act, rows, row, self->credits);
+	}
+}
+
+static void
 on_submitted(
     const struct pg_rows *rows, int row, const struct err *err, void *arg)
 {
@@ -137,7 +212,7 @@ on_submitted(
 		err_set_name(&unclear, ERR_UNAVAILABLE, "unclear", "unclear");
 		ask_again(act, &unclear);
 	} else {
-		submitted(act, rows, row, self->credits);
+		on_outcome(act, rows, row);
 	}
 }
 

@@ -4,6 +4,7 @@
  * published is marked, many at a time; what is not is sent by the sweep.
  */
 #define LOG_MODULE "jobs"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,40 +14,57 @@
 #include "reeld/live.h"
 #include "reeld/log.h"
 
-bool
-events_publish_json(struct engine *self, struct json_object *doc)
-{
-	const char *type = json_text_at(doc, "type");
-	const char *generation = json_text_at(doc, "generation_id");
-	const char *user = json_text_at(doc, "user_id");
-	struct live_event event = {.type = type};
-	char topic[2][64], object[64];
-	char *data;
+/* What is published; generation NULL: it is about the user's credits. */
+struct news {
+	const char *type, *user, *generation, *data;
+	int64_t version, ts_ms;
+};
 
-	if (type == NULL || user == NULL || self->d.live == NULL)
-		return false;
-	snprintf(topic[1], sizeof topic[1], "user:%s", user);
-	if (generation != NULL) {
-		snprintf(
-		    topic[0], sizeof topic[0], "generation:%s", generation);
+static void
+publish(struct engine *self, const struct news *news)
+{
+	struct live_event event = {.type = news->type,
+	    .version = news->version,
+	    .ts_ms = news->ts_ms,
+	    .data = news->data,
+	    .data_len = strlen(news->data)};
+	char topic[2][64], object[64];
+
+	if (self->d.live == NULL)
+		return;
+	snprintf(topic[1], sizeof topic[1], "user:%s", news->user);
+	if (news->generation != NULL) {
+		snprintf(topic[0], sizeof topic[0], "generation:%s",
+		    news->generation);
 		event.topics[event.n_topics++] = topic[0];
 		event.topics[event.n_topics++] = topic[1];
 		event.topics[event.n_topics++] = "admin:queue";
-		event.object = generation;
+		event.object = news->generation;
 	} else {
 		event.topics[event.n_topics++] = topic[1];
-		snprintf(object, sizeof object, "credits:%s", user);
+		snprintf(object, sizeof object, "credits:%s", news->user);
 		event.object = object;
 	}
-	if (!json_int_at(doc, "version", &event.version))
-		event.version = 0;
-	if (!json_int_at(doc, "ts", &event.ts_ms))
-		event.ts_ms = 0;
-	data = json_dump_text(json_obj_at(doc, "data"));
-	event.data = data;
-	event.data_len = strlen(data);
 	live_publish(self->d.live, &event);
 	self->stats.events_published++;
+}
+
+bool
+events_publish_json(struct engine *self, struct json_object *doc)
+{
+	struct news news = {.type = json_text_at(doc, "type"),
+	    .generation = json_text_at(doc, "generation_id"),
+	    .user = json_text_at(doc, "user_id")};
+	char *data;
+
+	if (news.type == NULL || news.user == NULL || self->d.live == NULL)
+		return false;
+	if (!json_int_at(doc, "version", &news.version))
+		news.version = 0;
+	if (!json_int_at(doc, "ts", &news.ts_ms))
+		news.ts_ms = 0;
+	news.data = data = json_dump_text(json_obj_at(doc, "data"));
+	publish(self, &news);
 	free(data);
 	return true;
 }
@@ -64,11 +82,39 @@ publish_column(
 	json_free(&doc);
 }
 
+/* As functions for several generations return it. */
+static void
+publish_parts(struct engine *self, const struct pg_rows *rows, int row)
+{
+	char balance[64];
+	struct news news = {.user = pg_text(rows, row, "user_id"),
+	    .generation = pg_text(rows, row, "generation_id"),
+	    .type = pg_text(rows, row, "event_type"),
+	    .version = pg_i64(rows, row, "event_version"),
+	    .ts_ms = pg_i64(rows, row, "event_ms"),
+	    .data = pg_text(rows, row, "event_data")};
+
+	if (news.type == NULL)
+		return;
+	publish(self, &news);
+	if (pg_null(rows, row, "balance_version"))
+		return;
+	snprintf(balance, sizeof balance, "{\"balance\":%" PRId64 "}",
+	    pg_i64(rows, row, "balance"));
+	news.type = "credits.balance";
+	news.generation = NULL;
+	news.version = pg_i64(rows, row, "balance_version");
+	news.data = balance;
+	publish(self, &news);
+}
+
 void
 engine_publish(struct engine *self, const struct pg_rows *rows, int row)
 {
 	struct json_object *doc;
 
+	if (pg_has(rows, "event_type"))
+		publish_parts(self, rows, row);
 	publish_column(self, rows, row, "event");
 	publish_column(self, rows, row, "balance_event");
 	if (pg_has(rows, "promoted") && !pg_null(rows, row, "promoted")) {

@@ -111,6 +111,40 @@ pg_json(const struct pg_rows *rows, int row, const char *column)
 	return json;
 }
 
+struct pg_rows *
+pg_rows_new(const struct pg_cell *cells, size_t n)
+{
+	struct pg_rows *rows = xcalloc(1, sizeof *rows);
+	PGresAttDesc *columns = xcalloc(n, sizeof *columns);
+	bool ok;
+
+	rows->result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+	for (size_t i = 0; i < n; i++)
+		columns[i].name = (char *)(uintptr_t)cells[i].column;
+	ok = rows->result != NULL &&
+	    PQsetResultAttrs(rows->result, (int)n, columns) == 1;
+	for (size_t i = 0; ok && i < n; i++) {
+		const char *value = cells[i].value;
+
+		ok = PQsetvalue(rows->result, 0, (int)i,
+			 (char *)(uintptr_t)value,
+			 value != NULL ? (int)strlen(value) : -1) == 1;
+	}
+	if (!ok)
+		abort(); /* no memory: as xmalloc() */
+	free(columns);
+	return rows;
+}
+
+void
+pg_rows_free(struct pg_rows *rows)
+{
+	if (rows == NULL)
+		return;
+	PQclear(rows->result);
+	free(rows);
+}
+
 const char *
 pg_num(int64_t value)
 {

@@ -56,6 +56,11 @@ describe('the seeded routes', { concurrency: 24 }, () => {
 				world.open.delete(prompt);
 				assert.equal(done.status, 'completed', `${JSON.stringify(done.error)} ${JSON.stringify(order)}\n`
 					+ fake.wrong.join('\n'));
+				// The answer to the order is made without a look at it.
+				const moves = ['status', 'stage', 'progress', 'progress_basis', 'version', 'charge', 'queue', 'video',
+					'video_url', 'thumbnail_url', 'media_state', 'started_at', 'completed_at', 'can', 'waiting_reason'];
+				assert.deepEqual([...Object.keys(made), 'waiting_reason'], Object.keys(done));
+				for (const k of Object.keys(done)) if (!moves.includes(k)) assert.deepEqual(made[k], done[k], k);
 				const [job] = fake.of(prompt);
 				assert.equal(job.images.length, ['start_image', 'end_image'].filter((k) => order[k]).length);
 			});

@@ -91,6 +91,27 @@ test('the same key is the same generation', async () => {
 	await ann.ended(all[0].body.id);
 });
 
+test('the answer to an order is what a look at it shows', async () => {
+	const cid = await r.user({ credits: 1000 });
+	const body = { model: 'demo-slow', prompt: 'a slow boat', title: 'Boat' };
+	const all = [];
+	for (let i = 0; i < 4; i++) all.push(await cid.post('/generations', body, { 'idempotency-key': `look-${i}` }));
+	const made = all[3].body;
+	assert.equal(made.status, 'pending');
+	assert.deepEqual((await cid.get(`/generations/${made.id}`)).body, { ...made, waiting_reason: null });
+	const again = await cid.post('/generations', body, { 'idempotency-key': 'look-3' });
+	assert.deepEqual([again.status, again.body], [200, made]);
+	for (const x of all.reverse()) {
+		await cid.post(`/generations/${x.body.id}/cancel`);
+		await cid.ended(x.body.id);
+	}
+	// A key finds what its owner has hidden since.
+	assert.equal((await cid.delete(`/generations/${made.id}`)).status, 204);
+	const hidden = await cid.post('/generations', body, { 'idempotency-key': 'look-3' });
+	assert.deepEqual([hidden.status, hidden.body.id, hidden.body.status], [200, made.id, 'cancelled']);
+	assert.equal(hidden.headers.get('idempotent-replayed'), 'true');
+});
+
 test('what is refused costs nothing', async () => {
 	const poor = await r.user({ credits: 1 });
 	const body = { model: 'demo-pixel', prompt: 'p' };
