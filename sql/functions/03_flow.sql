@@ -54,8 +54,9 @@ create type end_item as (n int, id uuid, status generation_status, class text,
 -- the job rows. n counts from 1; several of one user are taken in its order.
 -- promoted is with the last of the user. Statements as in submit_all().
 create function generations_end(p_items end_item[]) returns table (n int,
-	outcome text, event_seq bigint, event json, balance_event json,
-	promoted jsonb, seqs bigint[], balance bigint)
+	outcome text, generation_id uuid, user_id uuid, event_type text,
+	event_version bigint, event_ms bigint, event_data json, promoted jsonb,
+	seqs bigint[], balance bigint, balance_version bigint)
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off set enable_bitmapscan = off as $$
@@ -72,7 +73,6 @@ declare
 	charges uuid[] := array_fill(null::uuid, array[many]);
 	back bigint[] := '{}'; -- what its user gets back
 	entries bigint[] := '{}'; -- the ledger's entry of that
-	times timestamptz[] := '{}';
 	leaves bigint[] := '{}'; -- the balance after it
 	news jsonb[] := '{}'; -- what its end let into the queue
 	c record;
@@ -140,7 +140,6 @@ begin
 		returning * loop
 		k := array_position(charges, l.charge_id);
 		entries[k] := l.id;
-		times[k] := l.created_at;
 	end loop;
 	-- Who waited for the room; told with the user's last.
 	for k in reverse many..1 loop
@@ -159,10 +158,12 @@ begin
 		k := array_position(ids, e.generation_id);
 		n := p_items[k].n;
 		outcome := p_items[k].status;
-		event_seq := e.seq;
-		event := event_json(e);
-		balance_event := balance_json(e.user_id, leaves[k], entries[k],
-			times[k]);
+		generation_id := e.generation_id;
+		user_id := e.user_id;
+		event_type := e.type;
+		event_version := e.version;
+		event_ms := ms(e.created_at);
+		event_data := e.data;
 		promoted := news[k];
 		seqs := array[e.seq];
 		if promoted is not null then
@@ -170,6 +171,7 @@ begin
 				from jsonb_array_elements(promoted) x);
 		end if;
 		balance := leaves[k];
+		balance_version := entries[k];
 		return next;
 	end loop;
 end $$;
@@ -180,13 +182,20 @@ create function generation_end(p_id uuid, p_status generation_status,
 	p_retryable boolean, p_fee bigint) returns move_result
 language plpgsql as $$
 declare
+	s record;
 	res move_result;
 begin
-	select e.outcome, e.event_seq, e.event, e.balance_event, e.promoted,
-		e.seqs, e.balance into res.outcome, res.event_seq, res.event,
-		res.balance_event, res.promoted, res.seqs, res.balance
-		from generations_end(array[(1, p_id, p_status, p_class, p_code,
-		p_message, p_provider_message, p_retryable, p_fee)::end_item]) e;
+	select * into strict s from generations_end(array[(1, p_id, p_status,
+		p_class, p_code, p_message, p_provider_message, p_retryable,
+		p_fee)::end_item]);
+	res.outcome := s.outcome;
+	res.event_seq := s.seqs[1];
+	select event_json(e), balance_json(s.user_id, s.balance,
+		s.balance_version, e.created_at) into res.event, res.balance_event
+		from events e where e.seq = s.seqs[1];
+	res.promoted := s.promoted;
+	res.seqs := s.seqs;
+	res.balance := s.balance;
 	select gp into res.g from generation_public gp where gp.id = p_id;
 	return res;
 end $$;

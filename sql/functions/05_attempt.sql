@@ -15,7 +15,8 @@ create type start_item as (n int, job uuid, attempt uuid, nonce uuid,
 -- Outcomes: started; gone (lost, cancelled meanwhile, or taken
 -- back by a job_requeue that overtook it).
 create function attempts_start(p_owner uuid, p_items jsonb) returns table (
-	n int, outcome text, event_seq bigint, event json, seqs bigint[])
+	n int, outcome text, generation_id uuid, user_id uuid, event_type text,
+	event_version bigint, event_ms bigint, event_data json, seqs bigint[])
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off set enable_bitmapscan = off as $$
@@ -51,8 +52,9 @@ begin
 			select from attempts a where a.id = i.attempt offset 0)
 		order by i.n);
 	if cardinality(items) = 0 then
-		return query select first, 'gone', null::bigint, null::json,
-			null::bigint[] where alone;
+		return query select first, 'gone', null::uuid, null::uuid, null,
+			null::bigint, null::bigint, null::json, null::bigint[]
+			where alone;
 		return;
 	end if;
 	insert into attempts (id, generation_id, job_id, user_id, number, route_id,
@@ -77,9 +79,10 @@ begin
 			select s.user_id, s.version, generation_data(s) as data
 			from generations s where s.id = i.generation offset 0) x
 		order by i.n
-		returning generation_id, seq, event_json(events) as event
+		returning *
 	)
-	select i.n, 'started', t.seq, t.event, array[t.seq]
+	select i.n, 'started', t.generation_id, t.user_id, t.type,
+			t.version, ms(t.created_at), t.data, array[t.seq]
 		from unnest(items) i join told t on t.generation_id = i.generation
 		order by i.n;
 end $$;
@@ -96,7 +99,8 @@ create type submitted_item as (n int, attempt uuid, provider_job_id text,
 -- member `alone` true. Outcomes: submitted; cancelling (stored, and the user
 -- wants it stopped); gone.
 create function attempts_submitted(p_owner uuid, p_items jsonb) returns table (
-	n int, outcome text, event_seq bigint, event json, seqs bigint[])
+	n int, outcome text, generation_id uuid, user_id uuid, event_type text,
+	event_version bigint, event_ms bigint, event_data json, seqs bigint[])
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off set enable_bitmapscan = off as $$
@@ -134,8 +138,9 @@ begin
 		where i.job = any (ids) and g.status in ('processing', 'cancelling',
 			'review') order by i.n);
 	if cardinality(items) = 0 then
-		return query select first, 'gone', null::bigint, null::json,
-			null::bigint[] where alone;
+		return query select first, 'gone', null::uuid, null::uuid, null,
+			null::bigint, null::bigint, null::json, null::bigint[]
+			where alone;
 		return;
 	end if;
 	perform review_leave(i.generation) from unnest(items) i
@@ -166,10 +171,11 @@ begin
 			select s.user_id, s.version, generation_data(s) as data
 			from generations s where s.id = i.generation offset 0) x
 		order by i.n
-		returning generation_id, seq, event_json(events) as event
+		returning *
 	)
 	select i.n, case when i.was = 'cancelling' then 'cancelling'
-			else 'submitted' end, t.seq, t.event, array[t.seq]
+			else 'submitted' end, t.generation_id, t.user_id, t.type,
+			t.version, ms(t.created_at), t.data, array[t.seq]
 		from unnest(items) i join told t on t.generation_id = i.generation
 		order by i.n;
 end $$;

@@ -411,8 +411,9 @@ create type fail_item as (n int, job uuid, class text, code text,
 -- second ends the transaction: send all again, `pass` with each, and there is
 -- no row for those whose account is locked. Outcomes: failed; gone.
 create function generations_fail(p_owner uuid, p_items jsonb) returns table (
-	n int, outcome text, event_seq bigint, event json, balance_event json,
-	promoted jsonb, seqs bigint[], balance bigint)
+	n int, outcome text, generation_id uuid, user_id uuid, event_type text,
+	event_version bigint, event_ms bigint, event_data json, promoted jsonb,
+	seqs bigint[], balance bigint, balance_version bigint)
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off
 set enable_mergejoin = off set enable_bitmapscan = off as $$
@@ -424,9 +425,9 @@ declare
 begin
 	if (p_items->0->>'alone')::boolean then
 		if (job_hold(ids[1], p_owner)).id is null then
-			return query select items[1].n, 'gone', null::bigint,
-				null::json, null::json, null::jsonb, null::bigint[],
-				null::bigint;
+			return query select items[1].n, 'gone', null::uuid, null::uuid,
+				null, null::bigint, null::bigint, null::json, null::jsonb,
+				null::bigint[], null::bigint, null::bigint;
 			return;
 		end if;
 	else

@@ -55,12 +55,12 @@ select generation_enhanced as outcome from generation_enhanced($1, $2, $3);
 -- name: attempts_start (uuid, jsonb)
 -- owner, [{n, job, attempt, ...}...], see start_item; no row for one that must
 -- be sent again, alone
-select n, outcome, event, seqs from attempts_start($1, $2);
+select * from attempts_start($1, $2);
 
 -- name: attempts_submitted (uuid, jsonb)
 -- owner, [{n, attempt, provider_job_id, refs, position}...]; no row for one
 -- that must be sent again, alone
-select n, outcome, event, seqs from attempts_submitted($1, $2);
+select * from attempts_submitted($1, $2);
 
 -- name: attempt_uncertain (uuid, uuid, int, text)
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,
@@ -87,8 +87,7 @@ select outcome, event_seq, event, balance_event, promoted, seqs, balance,
 -- name: generations_fail (uuid, jsonb)
 -- owner, [{n, job, class, ...}...], see fail_item; no row for one that must be
 -- sent again, alone
-select n, outcome, event, balance_event, promoted, seqs
-	from generations_fail($1, $2);
+select * from generations_fail($1, $2);
 
 -- name: generation_cancelled (uuid, uuid, bigint, bigint)
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,

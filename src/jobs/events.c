@@ -97,7 +97,8 @@ publish_parts(struct engine *self, const struct pg_rows *rows, int row)
 	if (news.type == NULL)
 		return;
 	publish(self, &news);
-	if (pg_null(rows, row, "balance_version"))
+	if (!pg_has(rows, "balance_version") ||
+	    pg_null(rows, row, "balance_version"))
 		return;
 	snprintf(balance, sizeof balance, "{\"balance\":%" PRId64 "}",
 	    pg_i64(rows, row, "balance"));

@@ -165,6 +165,12 @@ export function kit(db) {
 		args.map((a) => a !== null && typeof a === 'object'
 			&& !Buffer.isBuffer(a) && !Array.isArray(a)
 			? JSON.stringify(a) : a));
+	// A row of parts (see engine_publish), with the event that is made of them.
+	const whole = (r) => (r.event_type == null ? r : { ...r, event: { type: r.event_type,
+		generation_id: r.generation_id, user_id: r.user_id, version: r.event_version,
+		ts: r.event_ms, data: r.event_data }, balance_event: r.balance_version == null ? null
+		: { type: 'credits.balance', user_id: r.user_id, version: r.balance_version,
+			ts: r.event_ms, data: { balance: r.balance } } });
 	const k = {
 		one,
 		move,
@@ -206,12 +212,12 @@ export function kit(db) {
 			+ 'attempts_start($1, $2)', [owner, JSON.stringify(items.map(
 			(i, n) => ({ n: n + 1, alone: items.length === 1, nonce: randomUUID(), token_hash:
 				sha('token').toString('hex'), request: { prompt: 'x' },
-			cost_micro_usd: 5, ...i })))])).rows,
+			cost_micro_usd: 5, ...i })))])).rows.map(whole),
 		fails: async (owner, items) => (await db.query('select * from '
 			+ 'generations_fail($1, $2)', [owner, JSON.stringify(items.map(
 			(i, n) => ({ n: n + 1, alone: items.length === 1, class: 'provider', code: 'provider_error',
 				message: 'It failed.', provider_message: 'raw',
-				retryable: true, fee: 0, ...i })))])).rows,
+				retryable: true, fee: 0, ...i })))])).rows.map(whole),
 		start: async (w, owner, attempt = randomUUID()) => {
 			const [r] = await k.starts(owner, [{ job: w.job_id, attempt }]);
 			return { ...r, attempt };
@@ -219,7 +225,7 @@ export function kit(db) {
 		submits: async (owner, items) => (await db.query('select * from '
 			+ 'attempts_submitted($1, $2)', [owner, JSON.stringify(items.map(
 			(i, n) => ({ n: n + 1, alone: items.length === 1, provider_job_id: `p-${i.attempt}`,
-				...i })))])).rows,
+				...i })))])).rows.map(whole),
 		submitted: async (attempt, owner) => {
 			const [r] = await k.submits(owner, [{ attempt }]);
 			return { ...await one('select * from generation_public where id = '
