@@ -6,12 +6,13 @@
 --
 -- "offset 0": looked up row by row. Without it the planner may read the whole
 -- table once instead, which is right while it is small and kept when it isn't.
+-- What is updated is joined: those functions forbid the joins that may do that.
 
 -- accounts.active and accounts.waiting follow the statuses. Users and accounts
 -- come and stay together, so the account stands for the user.
 drop trigger generation_made on generations;
 create or replace function generation_made() returns trigger
-language plpgsql as $$
+language plpgsql set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
 	bad uuid;
 	many bigint;
@@ -173,7 +174,8 @@ create trigger ledger_guard before insert on ledger_entry
 -- charge there is one of each type, and a generation that has ended stays as
 -- it ended: what pays back a failed one is the first that does, and so is what
 -- pays back a completed one.
-create function ledger_made() returns trigger language plpgsql as $$
+create function ledger_made() returns trigger
+language plpgsql set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
 	e record;
 	many bigint;
