@@ -9,13 +9,14 @@ import { start } from './pg.mjs';
 
 const LIVE = 1500, FEW = 300;
 
-let server, f, user, jobs, queued;
+let server, f, user, jobs, queued, crowd;
 
 before(async () => {
 	server = await start();
 	f = await server.fresh();
 	const root = await f.db.root();
-	for (const table of ['generations', 'jobs', 'charges', 'attempts', 'events', 'outbox', 'ledger_entry']) {
+	for (const table of ['generations', 'jobs', 'charges', 'attempts', 'events', 'outbox', 'ledger_entry',
+		'accounts', 'users']) {
 		await root.query(`alter table ${table} set (autovacuum_enabled = off)`);
 	}
 	user = await f.k.user(1000000, 10000);
@@ -25,6 +26,8 @@ before(async () => {
 	assert.ok((await f.k.fails(f.owner, ended.map((w) => ({ job: w.job_id })))).every((r) => r.outcome === 'failed'));
 	await f.conn.query('delete from outbox');
 	await root.query('vacuum analyze');
+	crowd = (await f.conn.query(`select (user_create(gen_random_uuid(), 'u' || n || '@example.org', 'T', 'user', 100,
+		null)).id from generate_series(1, ${LIVE}) n`)).rows.map((r) => r.id);
 	// The rush: of LIVE, some wait for a claim, most are with the provider.
 	await orders(LIVE);
 	jobs = await f.k.claim(f.owner, 'fal', LIVE - 100);
@@ -89,6 +92,10 @@ const cases = {
 		.then(expect('created')),
 	'attempts_start': (q) => q.json('attempts_start', started(job('claimed'), false)).then(expect('started')),
 	'attempts_start alone': (q) => q.json('attempts_start', started(job('claimed'), true)).then(expect('started')),
+	// Of users who are many, where there were few.
+	'generation_submit_many': async (q) => assert.equal((await q.one(`select count(*) as n from generation_submit_many($1)
+		where outcome = 'created'`, JSON.stringify(Array.from({ length: 8 }, (_, i) => ({ n: i + 1, user_id: crowd[i >> 1],
+		id: randomUUID(), route: f.route, mode: 't2v', spec: {}, resolved: {}, credits: 10, breakdown: {} }))))).n, 8),
 	'attempts_submitted': (q) => q.json('attempts_submitted', taken(job('submitting'), false)).then(expect('submitted')),
 	'attempts_submitted alone': (q) => q.json('attempts_submitted', taken(job('submitting'), true))
 		.then(expect('submitted')),
