@@ -34,6 +34,10 @@ end $$;
 --   seqs           every event_seq of the call, for outbox_sent()
 --   balance        the user's balance when the call looked at it, else null
 --   g              the generation as it is now
+-- Those for several generations return a row for each, and instead of event_seq,
+-- event and balance_event their parts, which a server sends on as they are:
+--   event_type, generation_id, user_id, event_version, event_ms, event_data
+--   balance_version   the ledger entry that left `balance`; null: none
 create type move_result as (outcome text, event_seq bigint, event json,
 	balance_event json, promoted jsonb, seqs bigint[], balance bigint,
 	g generation_public);

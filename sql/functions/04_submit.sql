@@ -49,10 +49,10 @@ end $$;
 -- and harms no other. Internal: the caller holds the keys' locks and the
 -- accounts, and gives the orders by user; those of one user are taken as if
 -- one had come after the other. Returns a row per order, see
--- generation_submit. Of one that is created: its parts as they are sent on,
--- balance and balance_version where credits moved; of a replayed one its id. Two kinds of statement only: those that look up one row
--- by its id, and those that write rows that are ready. A plan that joins it all
--- takes longer to start than these together.
+-- generation_submit; of a created one with its event in parts (move_result),
+-- of a replayed one with its id. Two kinds of statement only: those that look
+-- up one row by its id, and those that write rows that are ready. A plan that
+-- joins it all takes longer to start than these together.
 create function submit_all(p_items submit_item[]) returns table (n int,
 	outcome text, generation_id uuid, user_id uuid, status text, model text,
 	model_name text, provider text, event_type text, event_version bigint,

@@ -82,6 +82,18 @@ ask_again(struct act *act, const struct err *err)
 	act_err(act, &unknown);
 }
 
+/* What a statement of ours failed with: refused, or was its answer lost? */
+static void
+failed(struct act *act, const struct err *err)
+{
+	const struct create *self = act->arg;
+
+	if (self->lost > 0 || strcmp(err->name, "db_unknown") == 0)
+		ask_again(act, err);
+	else
+		act_err(act, err);
+}
+
 static void
 on_looked(struct act *act, const struct pg_rows *rows, const struct err *err)
 {
@@ -122,7 +134,7 @@ static void
 on_replay(struct act *act, const struct pg_rows *rows, const struct err *err)
 {
 	if (err != NULL)
-		act_err(act, err);
+		failed(act, err);
 	else
 		submitted_reply(act, rows, 0, true);
 }
@@ -136,7 +148,8 @@ reply_created(struct act *act, const struct pg_rows *rows, int row)
 	    "charge_settled", "provider_position", "eta_low_s", "eta_high_s",
 	    "error_code", "thumbnail_asset_id", "video", "parent_id",
 	    "relation", "started_ms", "completed_ms"};
-	const struct json_object *order = ((struct create *)act->arg)->order;
+	const struct create *self = act->arg;
+	const struct json_object *order = self->order;
 	char *resolved = json_dump_text(json_obj_at(order, "resolved"));
 	const char *prompt = json_text_at(order, "spec.prompt");
 	struct pg_cell cells[64] = {
@@ -154,7 +167,7 @@ reply_created(struct act *act, const struct pg_rows *rows, int row)
 	    {"resolved", resolved},
 	    {"start_asset_id", json_text_at(order, "start_asset")},
 	    {"end_asset_id", json_text_at(order, "end_asset")},
-	    {"credits", pg_num(((struct create *)act->arg)->credits)},
+	    {"credits", pg_num(self->credits)},
 	    {"charge_state", "charged"},
 	    {"charge_refunded", "0"},
 	    {"media_state", "none"},
@@ -201,11 +214,8 @@ on_submitted(
 	struct create *self = act->arg;
 	struct err unclear;
 
-	if (err != NULL &&
-	    (self->lost > 0 || strcmp(err->name, "db_unknown") == 0)) {
-		ask_again(act, err);
-	} else if (err != NULL) {
-		act_err(act, err);
+	if (err != NULL) {
+		failed(act, err);
 	} else if (self->lost > 0 && self->key == NULL &&
 	    strcmp(pg_text(rows, row, "outcome"), "created") != 0) {
 		/* It may be refused because the first one was not. */

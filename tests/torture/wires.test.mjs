@@ -23,7 +23,9 @@ test('D4: the answer to a commit is lost, or the commit is', async (t) => {
 			await done;
 			const rows = await r.psql('select id, credits from generations where prompt = $1', [o.prompt]);
 			assert.deepEqual(rows.map((x) => x.id), [o.id], how);
+			const looked = r.pg_wire.commit(/^generation_replay$/, how);
 			const again = await ann.post('/generations', { model: 'kling-2.5', prompt: o.prompt }, { 'idempotency-key': o.key });
+			await looked;
 			assert.equal(again.status, 200, JSON.stringify(again.body));
 			assert.equal(again.body.id, o.id);
 			assert.equal(await ann.balance(), before - rows[0].credits);
