@@ -49,6 +49,9 @@ void pg_pool_free(struct pg_pool *pool);
 bool pg_pool_up(const struct pg_pool *pool);
 /* fn(arg) from the loop whenever pg_pool_up() changed. */
 void pg_pool_on_change(struct pg_pool *pool, void (*fn)(void *arg), void *arg);
+/* fn(arg) is how many other instances change the same rows now: groups
+ * (pg_group.h) leave them time.  NULL: none, as at first. */
+void pg_pool_set_others(struct pg_pool *pool, int (*fn)(void *arg), void *arg);
 
 /* Text parameters, NULL for null; copied by pg_query_start(). */
 struct pg_params {

@@ -233,6 +233,7 @@ on_claim_hint(struct engine *self, const char *words)
 		return; /* done when it was said */
 	turns_told(&self->turns, clock_wall_ms());
 	heard(self, &by);
+	turns_told_by(&self->turns, &by, clock_mono_ms());
 	if (!named)
 		look_later(self);
 	else if (may_take(self))
@@ -282,11 +283,20 @@ engine_hint_found(struct engine *self, const char *text)
 		hint_send(self, line);
 }
 
+static int
+others(void *arg)
+{
+	const struct engine *self = arg;
+
+	return turns_others(&self->turns, clock_mono_ms());
+}
+
 void
 hints_open(struct engine *self, struct loop *loop)
 {
 	timer_init(&self->wake, loop, "engine wake", on_wake, self);
 	timer_init(&self->others, loop, "engine others", on_wake, self);
+	pg_pool_set_others(self->d.pg, others, self);
 	if (self->d.redis != NULL)
 		redis_subscribe(self->d.redis, WAKE_CHANNEL, on_hint, self);
 }
@@ -294,6 +304,7 @@ hints_open(struct engine *self, struct loop *loop)
 void
 hints_close(struct engine *self)
 {
+	pg_pool_set_others(self->d.pg, NULL, NULL);
 	if (self->d.redis != NULL)
 		redis_subscribe(self->d.redis, WAKE_CHANNEL, NULL, NULL);
 	timer_fini(&self->wake);

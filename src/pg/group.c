@@ -55,6 +55,7 @@ struct pg_group {
 	struct flush *flush;
 	TAILQ_HEAD(, batch) batches;
 	struct loop_defer *defer;
+	struct pace pace;
 };
 
 static void
@@ -320,6 +321,7 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 		return;
 	}
 	n = take_sent(self, &told, err == NULL ? rows : NULL);
+	pace_ended(&self->pace, n);
 	/* PostgreSQL works at the next ones while these are told. */
 	send_group(self);
 	if (err == NULL || locked || (n > 1 && may_be_anothers(err))) {
@@ -341,6 +343,17 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 	send_later(self); /* those that go again */
 }
 
+static int
+count(const struct items *list)
+{
+	const struct pg_item *item;
+	int n = 0;
+
+	TAILQ_FOREACH (item, list, entry)
+		n++;
+	return n;
+}
+
 static void
 send_group(void *arg)
 {
@@ -353,6 +366,9 @@ send_group(void *arg)
 
 	if (self->query != NULL || item == NULL)
 		return;
+	if (from == &self->waiting && pace_holds(&self->pace, count(from)))
+		return;
+	pace_began(&self->pace);
 	if (from == &self->waiting && item->left_out > 0 &&
 	    TAILQ_NEXT(item, entry) == NULL) {
 		/* It may wait for its lock, and shall not be waited for. */
@@ -439,6 +455,7 @@ pg_group_new(const struct pg_group_opts *opts)
 	TAILQ_INIT(&self->alone);
 	TAILQ_INIT(&self->held);
 	TAILQ_INIT(&self->batches);
+	pace_init(&self->pace, opts->pool, send_group, self);
 	if (opts->async)
 		self->flush = flush_new(opts->pool);
 	return self;
@@ -461,6 +478,7 @@ pg_group_free(struct pg_group *self)
 	if (self == NULL)
 		return;
 	loop_defer_cancel(&self->defer);
+	pace_fini(&self->pace);
 	pg_query_cancel(&self->query);
 	flush_free(self->flush);
 	while ((batch = TAILQ_FIRST(&self->batches)) != NULL) {

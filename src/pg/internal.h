@@ -82,6 +82,8 @@ struct pg_pool {
 	struct loop_defer *pump;
 	void (*on_change)(void *arg);
 	void *on_change_arg;
+	int (*others)(void *arg);
+	void *others_arg;
 	bool was_up, ever_up, freeing;
 	struct pg_stats stats;
 };
@@ -122,6 +124,20 @@ void flush_free(struct flush *self); /* silent; may be NULL */
 /* For what was sent at sent_us, and committed as we have heard.  fn runs once,
  * later. */
 void flush_wait(struct flush *self, int64_t sent_us, flush_fn *fn, void *arg);
+
+/* pace.c: when a group sends again; go(arg) is called then. */
+struct pace {
+	struct pg_pool *pool;
+	struct loop_timer timer;
+	int64_t began_us, next_us;
+};
+void pace_init(
+    struct pace *self, struct pg_pool *pool, void (*go)(void *arg), void *arg);
+void pace_fini(struct pace *self);
+void pace_began(struct pace *self);
+void pace_ended(struct pace *self, int items);
+/* Not yet, while no more than these wait. */
+bool pace_holds(struct pace *self, int waiting);
 
 /* pool.c */
 void pool_pump_later(struct pg_pool *pool);

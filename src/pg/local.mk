@@ -1,7 +1,8 @@
 # pg: PostgreSQL.  The statements of sql/stmt become an enum and a table.
 libreeld_a_SOURCES += src/pg/pool.c src/pg/conn.c src/pg/query.c \
-	src/pg/rows.c src/pg/error.c src/pg/group.c src/pg/flush.c src/pg/internal.h src/pg/rows.h \
-	src/pg/stmt.h include/reeld/pg.h include/reeld/pg_group.h
+	src/pg/rows.c src/pg/error.c src/pg/group.c src/pg/flush.c \
+	src/pg/pace.c src/pg/internal.h src/pg/rows.h src/pg/stmt.h \
+	include/reeld/pg.h include/reeld/pg_group.h
 nodist_libreeld_a_SOURCES = src/pg/stmt_table.c src/pg/stmt_table.h
 BUILT_SOURCES += src/pg/stmt_table.h src/pg/stmt_table.c
 CLEANFILES += src/pg/stmt_table.h src/pg/stmt_table.c

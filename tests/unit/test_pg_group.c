@@ -189,6 +189,66 @@ TEST(nobody_waits_for_company)
 	world_close(&world);
 }
 
+static int
+one_other(void *arg)
+{
+	(void)arg;
+	return 1;
+}
+
+/* Two in two turns; how many went in the transaction of the first of them. */
+static int
+company_of_two(struct world *world)
+{
+	int i = world->told;
+
+	add(world, i, 1, false);
+	loop_run_for(world->loop, 0);
+	add(world, i + 1, 1, false);
+	run_until(world, i + 2);
+	return (int)world->all[i].company;
+}
+
+TEST(other_instances_are_left_as_much_time)
+{
+	struct world world;
+	int n = 0;
+
+	world_open(&world);
+	add(&world, 0, 1, false);
+	add(&world, 1, 1, false);
+	run_until(&world, 2);
+	CHECK_INT(company_of_two(&world), ==, 1);
+	/* Those two were alone, one after the other. */
+	pg_pool_set_others(world.pool, one_other, NULL);
+	CHECK_INT(company_of_two(&world), ==, 1);
+	/* On a machine that stands still the time may be over. */
+	for (int i = world.told; n != 2; i = world.told) {
+		CHECK_INT(i, <, MANY / 2);
+		world.slow_s = 0.05;
+		add(&world, i, 1, false);
+		add(&world, i + 1, 1, false);
+		run_until(&world, i + 2);
+		world.slow_s = 0;
+		n = company_of_two(&world);
+	}
+	/* Enough for a large one do not wait. */
+	world.slow_s = 0.05;
+	n = world.told;
+	add(&world, n, 1, false);
+	add(&world, n + 1, 1, false);
+	run_until(&world, n + 2);
+	world.slow_s = 0;
+	for (int i = 2; i < 34; i++)
+		add(&world, n + i, 1, false);
+	loop_run_for(world.loop, 0);
+	add(&world, n + 34, 1, false);
+	run_until(&world, n + 35);
+	CHECK_INT(world.all[n + 2].company, ==, 32);
+	CHECK_INT(world.all[n + 34].company, ==, 1);
+	world_close(&world);
+}
+
 TEST(what_has_no_row_in_company_is_sent_alone)
 {
 	struct world world;
@@ -640,6 +700,7 @@ main(void)
 	    cmocka_unit_test(
 		what_comes_in_one_turn_goes_together_and_each_has_its_row),
 	    cmocka_unit_test(nobody_waits_for_company),
+	    cmocka_unit_test(other_instances_are_left_as_much_time),
 	    cmocka_unit_test(what_has_no_row_in_company_is_sent_alone),
 	    cmocka_unit_test(
 		what_is_left_out_goes_along_again_before_it_is_alone),
