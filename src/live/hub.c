@@ -2,11 +2,13 @@
  * hub.c - from an event to everyone here who asked for it: the version rule,
  * one shared frame, each listener once.
  */
+#define LOG_MODULE "live"
 #include <assert.h>
 #include <string.h>
 
 #include "live/internal.h"
 #include "reeld/clock.h"
+#include "reeld/log.h"
 
 /* Keyed, so that nobody can choose names that collide; never 0. */
 uint64_t
@@ -47,13 +49,12 @@ event_ok(const struct live_event *event)
 	return event->object == NULL || word_ok(event->object, LIVE_OBJECT_MAX);
 }
 
-void
+static void
 event_render(const struct live_event *event, struct buf *out)
 {
 	char ts[32];
 
-	time_rfc3339(
-	    event->ts_ms > 0 ? event->ts_ms : clock_wall_ms(), ts, sizeof ts);
+	time_rfc3339(event->ts_ms, ts, sizeof ts);
 	buf_printf(out, "{\"type\":\"%s\",\"topic\":\"%s\",", event->type,
 	    event->topics[0]);
 	if (event->version > 0)
@@ -63,12 +64,33 @@ event_render(const struct live_event *event, struct buf *out)
 	buf_putc(out, '}');
 }
 
+static bool
+is_wanted(const struct live *live, const struct live_event *event)
+{
+	for (size_t i = 0; i < event->n_topics; i++) {
+		struct topic *topic;
+
+		HASH_FIND_STR(live->topics, event->topics[i], topic);
+		if (topic != NULL)
+			return true;
+	}
+	return false;
+}
+
 static void
-fan_out(
-    struct live *live, const struct live_event *event, struct ws_frame *frame)
+fan_out(struct live *live, const struct live_event *event)
 {
 	uint64_t number = ++live->last_event;
+	struct ws_frame *frame;
+	struct buf text;
 
+	buf_init(&text, LIVE_MAX_EVENT + 1024);
+	event_render(event, &text);
+	assert(buf_ok(&text));
+	frame = ws_frame_new(WS_FRAME_EVENT, text.data, text.len,
+	    event->object != NULL ? live_key(live, event->object) : 0,
+	    event->version);
+	buf_fini(&text);
 	for (size_t i = 0; i < event->n_topics; i++) {
 		struct topic *topic;
 		struct sub *sub;
@@ -80,35 +102,22 @@ fan_out(
 		LIST_FOREACH (sub, &topic->subs, of_topic)
 			sub_event(sub, frame, number);
 	}
+	ws_frame_unref(&frame);
 }
 
-/* text: the rendered event.  False: not newer. */
+/* False: not newer. */
 bool
-hub_publish(struct live *live, const struct live_event *event, const char *text,
-    size_t len)
+hub_publish(struct live *live, const struct live_event *event)
 {
 	const char *object = event->object;
-	bool wanted = false;
 
 	if (object != NULL && event->version > 0 &&
 	    !objects_pass(&live->objects, object, event->version)) {
 		live->stats.not_newer++;
 		return false;
 	}
-	for (size_t i = 0; !wanted && i < event->n_topics; i++) {
-		struct topic *topic;
-
-		HASH_FIND_STR(live->topics, event->topics[i], topic);
-		wanted = topic != NULL;
-	}
-	if (wanted) {
-		struct ws_frame *frame = ws_frame_new(WS_FRAME_EVENT, text, len,
-		    object != NULL ? live_key(live, object) : 0,
-		    event->version);
-
-		fan_out(live, event, frame);
-		ws_frame_unref(&frame);
-	}
+	if (is_wanted(live, event))
+		fan_out(live, event);
 	if (object != NULL) {
 		objects_event(live, event);
 		waits_event(live, object, event->version);
@@ -118,19 +127,24 @@ hub_publish(struct live *live, const struct live_event *event, const char *text,
 }
 
 static bool
-publish(struct live *live, const struct live_event *event, bool remote)
+publish(struct live *live, const struct live_event *given, bool remote)
 {
-	struct buf text;
-	bool ok;
+	struct live_event event = *given;
 
-	assert(event_ok(event));
-	buf_init(&text, 256 * 1024);
-	event_render(event, &text);
-	ok = buf_ok(&text) && hub_publish(live, event, text.data, text.len);
-	if (ok && remote)
-		bus_send(live, event, text.data, text.len);
-	buf_fini(&text);
-	return ok;
+	assert(event_ok(&event));
+	if (event.data_len > LIVE_MAX_EVENT) {
+		log_warn(
+		    "type=%s size=%zu msg=\"event too long, not published\"",
+		    event.type, event.data_len);
+		return false;
+	}
+	if (event.ts_ms <= 0)
+		event.ts_ms = clock_wall_ms();
+	if (!hub_publish(live, &event))
+		return false;
+	if (remote)
+		bus_send(live, &event);
+	return true;
 }
 
 bool

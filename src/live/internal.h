@@ -14,6 +14,7 @@
 #define LIVE_STATUS_MAX_AGE_MS 10000
 #define LIVE_STATUS_MAX_BYTES 2048
 #define LIVE_OBJECT_MAX 80
+#define LIVE_MAX_EVENT (256 * 1024)
 #define LIVE_MAX_PER_USER 20
 #define LIVE_MAX_PER_IP 50
 
@@ -115,9 +116,7 @@ struct live {
 
 /* hub.c */
 uint64_t live_key(const struct live *live, const char *object);
-bool hub_publish(struct live *live, const struct live_event *event,
-    const char *text, size_t len);
-void event_render(const struct live_event *event, struct buf *out);
+bool hub_publish(struct live *live, const struct live_event *event);
 bool event_ok(const struct live_event *event);
 
 /* objects.c: false when version is not newer than what is known. */
@@ -171,8 +170,7 @@ void link_close(struct live *live);
 bool link_publish(struct live *live, const void *data, size_t len);
 
 /* bus.c */
-void bus_send(struct live *live, const struct live_event *event,
-    const char *text, size_t len);
+void bus_send(struct live *live, const struct live_event *event);
 void bus_revoke(struct live *live, const char *what, const char *id);
 void bus_receive(struct live *live, const char *data, size_t len);
 bool bus_up(const struct live *live);

@@ -72,7 +72,9 @@ export default async function ws_fanout(first) {
 	try {
 		// The welcome, and the answer to subscribe.
 		const ours = side(server.process.pid, server.port, (data) => {
-			const text = `E bench 0 - arena\n${data}`;
+			// What the server makes of it is what the peer is given.
+			const { type, ts, data: body } = JSON.parse(data);
+			const text = `E bench 0 - arena ${type} ${Date.parse(ts)}\n${JSON.stringify(body)}`;
 			redis.write(`*3\r\n$7\r\nPUBLISH\r\n$12\r\nreeld:events\r\n$${Buffer.byteLength(text)}\r\n${text}\r\n`);
 		}, '2', '{"type":"subscribe","topic":"arena"}');
 		const theirs = side(peer.child.pid, Number(await peer.answer()), (data) => peer.child.stdin.write(`${data}\n`), '0');

@@ -153,23 +153,32 @@ TEST(objects_are_bounded_and_eviction_changes_the_stamp)
 	objects_fini(&objects);
 }
 
+#define TO_A ID_A " generation:" ID_A
+
 TEST(the_bus_takes_events_of_others_only)
 {
-	static const char body[] =
-	    "{\"type\":\"generation.queued\",\"topic\":\"generation:" ID_A
-	    "\",\"version\":5,\"ts\":\"x\",\"data\":{\"id\":\"" ID_A "\"}}";
+	static const char body[] = "{\"id\":\"" ID_A "\"}";
 	static const struct {
 		const char *head;
 		const char *text;
 		int remote, bad;
 	} rows[] = {
-	    {"E me 5 " ID_A " generation:" ID_A "\n", body, 0, 0},
-	    {"E you 5 " ID_A " generation:" ID_A "\n", body, 1, 0},
-	    {"E you x " ID_A " generation:" ID_A "\n", body, 0, 1},
-	    {"E you 6 " ID_A " nonsense\n", body, 0, 1},
-	    {"E you 6 " ID_A " generation:" ID_A "\n", "{", 0, 1},
-	    {"E you 6 " ID_A " generation:" ID_A "\n", "{\"a\":1}", 0, 1},
-	    {"X you 6 " ID_A " generation:" ID_A "\n", body, 0, 1},
+	    {"E me 5 " TO_A " generation.queued 1\n", body, 0, 0},
+	    {"E you 5 " TO_A " generation.queued 1\n", body, 1, 0},
+	    {"E you x " TO_A " generation.queued 1\n", body, 0, 1},
+	    {"E you 6 " ID_A " nonsense generation.queued 1\n", body, 0, 1},
+	    {"E you 6 " TO_A " generation.queued 1\n", "{", 0, 1},
+	    {"E you 6 " TO_A " generation.queued 1\n", "[{}]", 0, 1},
+	    {"E you 6 " TO_A " generation.queued 1\n", "{\"a\":\"\xff\"}", 0,
+		1},
+	    {"E you 6 " TO_A " generation.queued 1\n", "", 0, 1},
+	    {"E you 6 " TO_A " generation.queued x\n", body, 0, 1},
+	    {"E you 6 " TO_A " generation.queued 253402300800000\n", body, 0,
+		1},
+	    {"E you 6 " TO_A " generation.queued\n", body, 0, 1},
+	    {"E you 6 " TO_A " genera\"tion 1\n", body, 0, 1},
+	    {"E you 6 " TO_A "\n", body, 0, 1},
+	    {"X you 6 " TO_A " generation.queued 1\n", body, 0, 1},
 	    {"E you", "", 0, 1},
 	    {"", "", 0, 1},
 	    {"R you user nobody\n", "", 0, 1},
