@@ -70,7 +70,8 @@ struct live_event {
 };
 
 /* All is borrowed for the call.  False: not newer, or longer than 256 KiB;
- * nobody was told.  Redis being away is not an error: the outbox sweep publishes again. */
+ * nobody was told.  Redis being away is not an error: the outbox sweep
+ * publishes again. */
 bool live_publish(struct live *live, const struct live_event *event);
 /* This instance only: for what live_hooks.refresh read again. */
 bool live_deliver(struct live *live, const struct live_event *event);

@@ -49,9 +49,12 @@ void pg_pool_free(struct pg_pool *pool);
 bool pg_pool_up(const struct pg_pool *pool);
 /* fn(arg) from the loop whenever pg_pool_up() changed. */
 void pg_pool_on_change(struct pg_pool *pool, void (*fn)(void *arg), void *arg);
-/* fn(arg) is how many other instances change the same rows now: groups
- * (pg_group.h) leave them time.  NULL: none, as at first. */
-void pg_pool_set_others(struct pg_pool *pool, int (*fn)(void *arg), void *arg);
+/* Groups (pg_group.h) of several instances take turns: say_done tells the
+ * others that a transaction of such a statement is over, and they call
+ * pg_pool_others_done().  NULL: there are none, as at first. */
+void pg_pool_set_others(struct pg_pool *pool,
+    void (*say_done)(const char *stmt, void *arg), void *arg);
+void pg_pool_others_done(struct pg_pool *pool, const char *stmt);
 
 /* Text parameters, NULL for null; copied by pg_query_start(). */
 struct pg_params {

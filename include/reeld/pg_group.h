@@ -5,9 +5,9 @@
  * not at all, in one transaction: most of a small change's cost is its
  * statement and its commit.  Nobody waits for company: what comes while nothing
  * is under way goes at the end of the turn, the rest when that is answered,
- * before its items hear of it.  Only where other instances are at work, too
- * (pg_pool_set_others), several leave the database to them for as long as they
- * took, 20 ms at most, while less than 32 are waiting.
+ * before its items hear of it.  Only where another instance was heard to
+ * do the same (pg_pool_set_others) the next ones wait until it has been at the
+ * database, 20 ms at most, while less than 32 of them do.
  *
  * The statement returns rows with a column n, the number of an item (from 1).
  * An item without a row, and every item when a transaction of several was

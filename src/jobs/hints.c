@@ -233,13 +233,23 @@ on_claim_hint(struct engine *self, const char *words)
 		return; /* done when it was said */
 	turns_told(&self->turns, clock_wall_ms());
 	heard(self, &by);
-	turns_told_by(&self->turns, &by, clock_mono_ms());
 	if (!named)
 		look_later(self);
 	else if (may_take(self))
 		wake_local(self);
 	else
 		hint_send(self, "claim");
+}
+
+/* words: who, and which statement. */
+static void
+on_done_hint(struct engine *self, const char *words)
+{
+	size_t len = strlen(self->instance.text);
+
+	if (strncmp(words, self->instance.text, len) != 0 &&
+	    strlen(words) > len + 1 && words[len] == ' ')
+		pg_pool_others_done(self->d.pg, words + len + 1);
 }
 
 static void
@@ -258,6 +268,8 @@ on_hint(const char *channel, const char *data, size_t len, void *arg)
 		wake_local(self);
 	else if (str_starts(text, "claim "))
 		on_claim_hint(self, text + 6);
+	else if (str_starts(text, "done "))
+		on_done_hint(self, text + 5);
 	else if (str_starts(text, "here ") && id_parse(text + 5, &id))
 		heard(self, &id);
 	else if (str_starts(text, "gone ") && id_parse(text + 5, &id))
@@ -283,12 +295,16 @@ engine_hint_found(struct engine *self, const char *text)
 		hint_send(self, line);
 }
 
-static int
-others(void *arg)
+static void
+say_done(const char *stmt, void *arg)
 {
-	const struct engine *self = arg;
+	struct engine *self = arg;
+	char text[128];
 
-	return turns_others(&self->turns, clock_mono_ms());
+	if (self->turns.n > 0 &&
+	    snprintf(text, sizeof text, "done %s %s", self->instance.text,
+		stmt) < (int)sizeof text)
+		hint_send(self, text);
 }
 
 void
@@ -296,7 +312,7 @@ hints_open(struct engine *self, struct loop *loop)
 {
 	timer_init(&self->wake, loop, "engine wake", on_wake, self);
 	timer_init(&self->others, loop, "engine others", on_wake, self);
-	pg_pool_set_others(self->d.pg, others, self);
+	pg_pool_set_others(self->d.pg, say_done, self);
 	if (self->d.redis != NULL)
 		redis_subscribe(self->d.redis, WAKE_CHANNEL, on_hint, self);
 }

@@ -41,7 +41,6 @@ turns_heard(struct turns *self, const struct id *peer, int64_t mono_ms)
 		    (size_t)(self->n - i) * sizeof self->peers[0]);
 		self->n++;
 		self->peers[i].id = *peer;
-		self->peers[i].told_ms = mono_ms - TURNS_WORK_MS - 1;
 	}
 	self->peers[i].heard_ms = mono_ms;
 	return is_new;
@@ -76,25 +75,6 @@ turns_told(struct turns *self, int64_t wall_ms)
 {
 	turn_at(self, wall_ms);
 	self->told++;
-}
-
-void
-turns_told_by(struct turns *self, const struct id *peer, int64_t mono_ms)
-{
-	int i = place(self, peer);
-
-	if (is_at(self, i, peer))
-		self->peers[i].told_ms = mono_ms;
-}
-
-int
-turns_others(const struct turns *self, int64_t mono_ms)
-{
-	int n = 0;
-
-	for (int i = 0; i < self->n; i++)
-		n += mono_ms - self->peers[i].told_ms <= TURNS_WORK_MS;
-	return n;
 }
 
 const struct id *

@@ -20,15 +20,13 @@ enum {
 	TURN_MS = 100,
 	/* Told in one turn, by all; with fewer each takes its own. */
 	TURNS_BUSY = 3,
-	/* Who told of work within that is at work. */
-	TURNS_WORK_MS = 1000,
 	TURNS_PEERS = 32, /* more are not counted */
 };
 
 struct turns {
 	struct peer {
 		struct id id;
-		int64_t heard_ms, told_ms;
+		int64_t heard_ms;
 	} peers[TURNS_PEERS]; /* the other instances, in the order of ids */
 	int n;
 	int64_t turn;	       /* the last that was looked at */
@@ -41,10 +39,6 @@ bool turns_heard(struct turns *self, const struct id *peer, int64_t mono_ms);
 void turns_gone(struct turns *self, const struct id *peer);
 /* Somebody told of work.  wall_ms: the clock that all instances share. */
 void turns_told(struct turns *self, int64_t wall_ms);
-/* It was another that did, after it was heard. */
-void turns_told_by(struct turns *self, const struct id *peer, int64_t mono_ms);
-/* How many others are at work. */
-int turns_others(const struct turns *self, int64_t mono_ms);
 /* Who takes it: own, or another that was heard of in the last silence_ms
  * (borrowed, until the next call of one of these). */
 const struct id *turns_whose(struct turns *self, const struct id *own,

@@ -321,7 +321,7 @@ on_group(const struct pg_rows *rows, const struct err *err, void *arg)
 		return;
 	}
 	n = take_sent(self, &told, err == NULL ? rows : NULL);
-	pace_ended(&self->pace, n);
+	pace_ended(&self->pace);
 	/* PostgreSQL works at the next ones while these are told. */
 	send_group(self);
 	if (err == NULL || locked || (n > 1 && may_be_anothers(err))) {
@@ -455,7 +455,7 @@ pg_group_new(const struct pg_group_opts *opts)
 	TAILQ_INIT(&self->alone);
 	TAILQ_INIT(&self->held);
 	TAILQ_INIT(&self->batches);
-	pace_init(&self->pace, opts->pool, send_group, self);
+	pace_init(&self->pace, opts->pool, opts->stmt, send_group, self);
 	if (opts->async)
 		self->flush = flush_new(opts->pool);
 	return self;

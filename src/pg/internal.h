@@ -3,6 +3,7 @@
 #define PG_INTERNAL_H
 
 #include <libpq-fe.h>
+#include <sys/queue.h>
 
 #include "pg/rows.h"
 #include "pg/stmt.h"
@@ -82,8 +83,9 @@ struct pg_pool {
 	struct loop_defer *pump;
 	void (*on_change)(void *arg);
 	void *on_change_arg;
-	int (*others)(void *arg);
-	void *others_arg;
+	LIST_HEAD(, pace) paces;
+	void (*say_done)(const char *stmt, void *arg);
+	void *say_arg;
 	bool was_up, ever_up, freeing;
 	struct pg_stats stats;
 };
@@ -128,14 +130,16 @@ void flush_wait(struct flush *self, int64_t sent_us, flush_fn *fn, void *arg);
 /* pace.c: when a group sends again; go(arg) is called then. */
 struct pace {
 	struct pg_pool *pool;
+	LIST_ENTRY(pace) link;
+	enum pg_stmt stmt;
 	struct loop_timer timer;
-	int64_t began_us, next_us;
+	int64_t began_us, next_us, heard_us;
 };
-void pace_init(
-    struct pace *self, struct pg_pool *pool, void (*go)(void *arg), void *arg);
+void pace_init(struct pace *self, struct pg_pool *pool, enum pg_stmt stmt,
+    void (*go)(void *arg), void *arg);
 void pace_fini(struct pace *self);
 void pace_began(struct pace *self);
-void pace_ended(struct pace *self, int items);
+void pace_ended(struct pace *self);
 /* Not yet, while no more than these wait. */
 bool pace_holds(struct pace *self, int waiting);
 

@@ -22,4 +22,7 @@ tests_unit_test_pg_SOURCES = tests/unit/test_pg.c tests/unit/servers.c \
 	tests/unit/servers.h
 UNIT_TESTS += tests/unit/test_pg_group
 tests_unit_test_pg_group_SOURCES = tests/unit/test_pg_group.c \
-	tests/unit/servers.c tests/unit/servers.h
+	tests/unit/group_world.h tests/unit/servers.c tests/unit/servers.h
+UNIT_TESTS += tests/unit/test_pg_pace
+tests_unit_test_pg_pace_SOURCES = tests/unit/test_pg_pace.c \
+	tests/unit/group_world.h tests/unit/servers.c tests/unit/servers.h

@@ -123,13 +123,6 @@ pg_pool_on_change(struct pg_pool *pool, void (*fn)(void *arg), void *arg)
 	pool->on_change_arg = arg;
 }
 
-void
-pg_pool_set_others(struct pg_pool *pool, int (*fn)(void *arg), void *arg)
-{
-	pool->others = fn;
-	pool->others_arg = arg;
-}
-
 /* Deadlines of the waiting ones: shorter while nobody is there to serve. */
 static void
 sweep_waiting(struct pg_pool *pool, int64_t now)

@@ -10,8 +10,8 @@ import { alternate, cpu_ms, free_port, no_slow_turn, report, rounds } from './li
 import { all_ended, customers, provider } from './drain.mjs';
 
 const USERS = 8, IN_FLIGHT = 32;
-const ORDERS = Number(process.env.BENCH_TWO ?? 1000), VIDEOS = Number(process.env.BENCH_TWO_VIDEOS ?? 100);
-const WARM = 200;
+const ORDERS = Number(process.env.BENCH_TWO ?? 2000), VIDEOS = Number(process.env.BENCH_TWO_VIDEOS ?? 100);
+const WARM = 500;
 
 // n orders of all customers, each sent to one of the instances; seconds until
 // the last one has ended.

@@ -1,132 +1,6 @@
 /* test_pg_group.c - items gathered into transactions. */
-#include "unit.h"
-
-#include <stdlib.h>
-
-#include "pg/internal.h"
+#include "group_world.h"
 #include "reeld/clock.h"
-#include "reeld/json.h"
-#include "reeld/loop.h"
-#include "reeld/mem.h"
-#include "reeld/pg_group.h"
-#include "servers.h"
-
-static struct servers servers;
-
-enum { MANY = 200 };
-
-struct world;
-struct one {
-	struct world *world;
-	struct pg_item *item;
-	int told;
-	int64_t v, company; /* of its row; -1: an error */
-	bool async;
-	char error[40];
-};
-struct world {
-	struct loop *loop;
-	struct pg_pool *pool;
-	struct pg_group *group;
-	struct one all[MANY];
-	int told, wanted, rows;
-	struct one *spares; /* the first one told cancels this one */
-	double slow_s;	    /* what is added now takes so long */
-};
-
-static void
-on_each(const struct pg_rows *rows, int row, void *arg)
-{
-	struct world *world = arg;
-
-	CHECK_INT(pg_i64(rows, row, "one"), ==, 1);
-	world->rows++;
-}
-
-static void
-world_open_as(struct world *world, int again, bool async, int connections)
-{
-	struct pg_opts opts = {.name = "test",
-	    .conninfo = servers.pg_url,
-	    .size = connections,
-	    .max_waiting = 1000,
-	    .timeout_ms = 20000,
-	    .session_sql = "set lock_timeout = '100ms'"};
-	struct pg_group_opts group = {.stmt = STMT_TEST_GROUP,
-	    .again = again,
-	    .async = async,
-	    .whose = "whose",
-	    .each = on_each,
-	    .arg = world};
-
-	memset(world, 0, sizeof *world);
-	world->loop = group.loop = loop_new();
-	world->pool = group.pool = pg_pool_new(world->loop, &opts);
-	world->group = pg_group_new(&group);
-	for (int i = 0; i < MANY; i++)
-		world->all[i].world = world;
-}
-
-static void
-world_open_again(struct world *world, int again)
-{
-	world_open_as(world, again, false, 2);
-}
-
-static void
-world_open(struct world *world)
-{
-	world_open_again(world, 0);
-}
-
-static void
-world_close(struct world *world)
-{
-	pg_group_free(world->group);
-	pg_pool_free(world->pool);
-	loop_free(world->loop);
-}
-
-static void
-on_item(const struct pg_rows *rows, int row, const struct err *err, void *arg)
-{
-	struct one *one = arg;
-	struct world *world = one->world;
-
-	CHECK(one->item == NULL);
-	one->told++;
-	one->v = one->company = -1;
-	if (err != NULL) {
-		str_copy(one->error, sizeof one->error, err->name);
-	} else if (pg_count(rows) > row) {
-		one->v = pg_i64(rows, row, "v");
-		one->company = pg_i64(rows, row, "company");
-		one->async = pg_bool(rows, row, "async");
-	}
-	if (world->spares != NULL)
-		pg_item_cancel(&world->spares->item);
-	if (++world->told == world->wanted)
-		loop_stop(world->loop);
-}
-
-/* {"v": i}, and what else makes it special. */
-static void
-add(struct world *world, int i, int divisor, bool skip)
-{
-	struct json_object *o = json_new();
-
-	json_set_int(o, "v", i);
-	json_set_int(o, "d", divisor);
-	if (skip)
-		json_set_bool(o, "skip", true);
-	if (world->slow_s > 0)
-		json_set_num(o, "s", world->slow_s);
-	pg_group_add(
-	    world->group, o, &world->all[i].item, on_item, &world->all[i]);
-	json_free(&o);
-	CHECK(world->all[i].item != NULL);
-	CHECK_INT(world->all[i].told, ==, 0);
-}
 
 static void
 add_locked(struct world *world, int i)
@@ -140,15 +14,6 @@ add_locked(struct world *world, int i)
 	pg_group_add(
 	    world->group, o, &world->all[i].item, on_item, &world->all[i]);
 	json_free(&o);
-}
-
-static void
-run_until(struct world *world, int told)
-{
-	world->wanted = told;
-	if (world->told < told)
-		loop_run(world->loop);
-	CHECK_INT(world->told, ==, told);
 }
 
 TEST(what_comes_in_one_turn_goes_together_and_each_has_its_row)
@@ -186,66 +51,6 @@ TEST(nobody_waits_for_company)
 	CHECK_INT(world.all[1].company, ==, 1);
 	CHECK_INT(world.all[2].company, ==, 2);
 	CHECK_INT(world.all[3].company, ==, 2);
-	world_close(&world);
-}
-
-static int
-one_other(void *arg)
-{
-	(void)arg;
-	return 1;
-}
-
-/* Two in two turns; how many went in the transaction of the first of them. */
-static int
-company_of_two(struct world *world)
-{
-	int i = world->told;
-
-	add(world, i, 1, false);
-	loop_run_for(world->loop, 0);
-	add(world, i + 1, 1, false);
-	run_until(world, i + 2);
-	return (int)world->all[i].company;
-}
-
-TEST(other_instances_are_left_as_much_time)
-{
-	struct world world;
-	int n = 0;
-
-	world_open(&world);
-	add(&world, 0, 1, false);
-	add(&world, 1, 1, false);
-	run_until(&world, 2);
-	CHECK_INT(company_of_two(&world), ==, 1);
-	/* Those two were alone, one after the other. */
-	pg_pool_set_others(world.pool, one_other, NULL);
-	CHECK_INT(company_of_two(&world), ==, 1);
-	/* On a machine that stands still the time may be over. */
-	for (int i = world.told; n != 2; i = world.told) {
-		CHECK_INT(i, <, MANY / 2);
-		world.slow_s = 0.05;
-		add(&world, i, 1, false);
-		add(&world, i + 1, 1, false);
-		run_until(&world, i + 2);
-		world.slow_s = 0;
-		n = company_of_two(&world);
-	}
-	/* Enough for a large one do not wait. */
-	world.slow_s = 0.05;
-	n = world.told;
-	add(&world, n, 1, false);
-	add(&world, n + 1, 1, false);
-	run_until(&world, n + 2);
-	world.slow_s = 0;
-	for (int i = 2; i < 34; i++)
-		add(&world, n + i, 1, false);
-	loop_run_for(world.loop, 0);
-	add(&world, n + 34, 1, false);
-	run_until(&world, n + 35);
-	CHECK_INT(world.all[n + 2].company, ==, 32);
-	CHECK_INT(world.all[n + 34].company, ==, 1);
 	world_close(&world);
 }
 
@@ -679,20 +484,6 @@ TEST(freeing_the_group_empties_the_slots)
 	world_close(&world);
 }
 
-static int
-group_start(void **state)
-{
-	servers_start(&servers, 1, 0);
-	return 0;
-}
-
-static int
-group_stop(void **state)
-{
-	servers_stop(&servers);
-	return 0;
-}
-
 int
 main(void)
 {
@@ -700,7 +491,6 @@ main(void)
 	    cmocka_unit_test(
 		what_comes_in_one_turn_goes_together_and_each_has_its_row),
 	    cmocka_unit_test(nobody_waits_for_company),
-	    cmocka_unit_test(other_instances_are_left_as_much_time),
 	    cmocka_unit_test(what_has_no_row_in_company_is_sent_alone),
 	    cmocka_unit_test(
 		what_is_left_out_goes_along_again_before_it_is_alone),

@@ -127,25 +127,6 @@ TEST(more_than_can_be_counted)
 	CHECK_INT(t.n, ==, TURNS_PEERS);
 }
 
-TEST(who_told_of_work_lately_is_at_work)
-{
-	struct turns t = {0};
-	struct id a = named('a'), b = named('b'), c = named('c');
-
-	CHECK(turns_heard(&t, &b, 0));
-	CHECK_INT(turns_others(&t, 0), ==, 0);
-	turns_told_by(&t, &b, 500);
-	turns_told_by(&t, &c, 500); /* never heard of */
-	CHECK_INT(turns_others(&t, 500), ==, 1);
-	CHECK(turns_heard(&t, &c, 600));
-	CHECK(turns_heard(&t, &a, 600)); /* the others stay who they are */
-	turns_told_by(&t, &c, 600);
-	CHECK_INT(turns_others(&t, 500 + TURNS_WORK_MS), ==, 2);
-	CHECK_INT(turns_others(&t, 501 + TURNS_WORK_MS), ==, 1);
-	turns_gone(&t, &c);
-	CHECK_INT(turns_others(&t, 600), ==, 1);
-}
-
 int
 main(void)
 {
@@ -156,7 +137,6 @@ main(void)
 	    cmocka_unit_test(a_turn_remembers_the_one_before),
 	    cmocka_unit_test(who_left_or_is_silent_has_no_turn),
 	    cmocka_unit_test(more_than_can_be_counted),
-	    cmocka_unit_test(who_told_of_work_lately_is_at_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
