@@ -88,7 +88,7 @@ fan_out(struct live *live, const struct live_event *event)
 	event_render(event, &text);
 	assert(buf_ok(&text));
 	frame = ws_frame_new(WS_FRAME_EVENT, text.data, text.len,
-	    event->object != NULL ? live_key(live, event->object) : 0,
+	    event->object != NULL ? objects_key(live, event->object) : 0,
 	    event->version);
 	buf_fini(&text);
 	for (size_t i = 0; i < event->n_topics; i++) {

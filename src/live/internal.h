@@ -79,6 +79,7 @@ struct waited {
 struct object {
 	char id[LIVE_OBJECT_MAX];
 	char user[ID_LEN + 1];
+	uint64_t key;	      /* live_key(), 0: not asked for yet */
 	int64_t version;      /* newest event that passed */
 	int64_t body_version; /* a row may be read before its event comes */
 	char *body;
@@ -119,7 +120,9 @@ uint64_t live_key(const struct live *live, const char *object);
 bool hub_publish(struct live *live, const struct live_event *event);
 bool event_ok(const struct live_event *event);
 
-/* objects.c: false when version is not newer than what is known. */
+/* objects.c: the key is live_key(), made once for as long as it is known;
+ * pass is false when version is not newer than what is known. */
+uint64_t objects_key(struct live *live, const char *id);
 bool objects_pass(struct objects *self, const char *id, int64_t version);
 int64_t objects_version(struct objects *self, const char *id);
 void objects_event(struct live *live, const struct live_event *event);

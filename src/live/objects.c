@@ -84,6 +84,18 @@ find_or_new(struct objects *self, const char *id)
 	return object;
 }
 
+uint64_t
+objects_key(struct live *live, const char *id)
+{
+	struct object *object = find(&live->objects, id);
+
+	if (object == NULL)
+		return live_key(live, id);
+	if (object->key == 0)
+		object->key = live_key(live, id);
+	return object->key;
+}
+
 bool
 objects_pass(struct objects *self, const char *id, int64_t version)
 {

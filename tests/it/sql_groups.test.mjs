@@ -256,3 +256,22 @@ test('one that stands twice in a group ends nobody', async () => {
 	assert.deepEqual(outcomes(await f.k.fails(f.owner, ends.slice(0, 2))), { 1: 'failed', 2: 'failed' });
 	assert.deepEqual(await f.k.audit(), {});
 });
+
+test('an account is written when one of its generations moves', async () => {
+	const f = await server.fresh();
+	const users = [await f.k.user(1000, 100), await f.k.user(1000, 100), await f.k.user(1000, 100)];
+	const jobs = await claimed(f, users, 5);
+	const versions = async () => (await f.conn.query('select active, waiting, xmin::text from accounts '
+		+ 'where user_id = any ($1) order by array_position($1, user_id)', [users])).rows;
+	const before = await versions();
+	assert.deepEqual(before.map((a) => [a.active, a.waiting]), [[2, 0], [2, 0], [1, 0]]);
+	await f.k.starts(f.owner, jobs.map((w) => ({ job: w.job_id, attempt: randomUUID() })));
+	await f.conn.query('update generations set progress = 50');
+	assert.deepEqual(await versions(), before, 'one that is queued and one that runs are both active');
+	const ends = [jobs[0], jobs[1], jobs[4]].map((w) => ({ job: w.job_id, code: 'it_failed', fee: 0 }));
+	assert.equal((await f.k.fails(f.owner, ends)).length, 3);
+	const moved = await versions();
+	assert.deepEqual(moved.map((a) => a.active), [1, 0, 1]);
+	assert.equal(moved[2].xmin, before[2].xmin);
+	assert.deepEqual(await f.k.audit(), {});
+});
