@@ -42,6 +42,9 @@ const all_end = () => until('all have ended', async () => (await a.psql(
 
 test('asked of one, taken by both', async () => {
 	const first = await instance();
+	await burst();
+	await all_end();
+	assert.deepEqual(hints('done'), [], 'nobody is there to be told');
 	const b = await a.twin();
 	const second = await instance();
 	assert.notEqual(first, second);
@@ -51,6 +54,11 @@ test('asked of one, taken by both', async () => {
 		return taken(a) > 0 && taken(b) > 0 && hints('claim').some((h) => h.who === second && h.by === first);
 	}, 60000);
 	await all_end();
+	// Each told the other when it had been at the database.
+	assert.ok(hints('done').some((h) => h.who === first && h.by === 'generation_submit'));
+	for (const who of [first, second]) {
+		assert.ok(hints('done').some((h) => h.who === who && h.by === 'generations_fail'), wake.out);
+	}
 
 	// It is named for a while after its death.
 	await b.kill9();
