@@ -75,24 +75,33 @@ struct waited {
 	UT_hash_handle hh;
 };
 
+/* The public status of one, as it is sent. */
+struct body {
+	TAILQ_ENTRY(body) age;
+	struct object *object;
+	char user[ID_LEN + 1];
+	int64_t put_ms;
+	size_t len;
+	char text[];
+};
+
 /* What is known of one object. */
 struct object {
-	char id[LIVE_OBJECT_MAX];
-	char user[ID_LEN + 1];
 	uint64_t key;	      /* live_key(), 0: not asked for yet */
 	int64_t version;      /* newest event that passed */
 	int64_t body_version; /* a row may be read before its event comes */
-	char *body;
-	size_t len;
-	int64_t put_ms;
+	struct body *body;
 	TAILQ_ENTRY(object) lru;
 	UT_hash_handle hh;
+	char id[]; /* of the length it has: there are many of these */
 };
 
 struct objects {
 	struct object *by_id;
-	TAILQ_HEAD(, object) lru; /* oldest first */
+	TAILQ_HEAD(, object) lru;  /* oldest first */
+	TAILQ_HEAD(, body) by_age; /* oldest first */
 	int count, bodies, max;
+	int64_t max_age_ms; /* of a body */
 	uint64_t stamp;
 };
 

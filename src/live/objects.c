@@ -18,7 +18,9 @@ objects_init(struct objects *self, int max)
 {
 	memset(self, 0, sizeof *self);
 	TAILQ_INIT(&self->lru);
+	TAILQ_INIT(&self->by_age);
 	self->max = max;
+	self->max_age_ms = LIVE_STATUS_MAX_AGE_MS;
 	self->stamp = 1;
 }
 
@@ -27,9 +29,9 @@ body_drop(struct objects *self, struct object *object)
 {
 	if (object->body == NULL)
 		return;
+	TAILQ_REMOVE(&self->by_age, object->body, age);
 	free(object->body);
 	object->body = NULL;
-	object->len = 0;
 	self->bodies--;
 }
 
@@ -69,6 +71,7 @@ static struct object *
 find_or_new(struct objects *self, const char *id)
 {
 	struct object *object = find(self, id);
+	size_t len = strlen(id);
 
 	if (object != NULL)
 		return object;
@@ -76,9 +79,9 @@ find_or_new(struct objects *self, const char *id)
 		object_free(self, TAILQ_FIRST(&self->lru));
 		self->stamp++;
 	}
-	object = xcalloc(1, sizeof *object);
-	str_copy(object->id, sizeof object->id, id);
-	HASH_ADD_STR(self->by_id, id, object);
+	object = xcalloc(1, sizeof *object + len + 1);
+	memcpy(object->id, id, len + 1);
+	HASH_ADD_KEYPTR(hh, self->by_id, object->id, len, object);
 	TAILQ_INSERT_TAIL(&self->lru, object, lru);
 	self->count++;
 	return object;
@@ -148,16 +151,33 @@ status_render(const char *data, size_t len, struct buf *out)
 	return whole && buf_ok(out);
 }
 
+static bool
+is_old(const struct objects *self, const struct body *body)
+{
+	return clock_mono_ms() - body->put_ms > self->max_age_ms;
+}
+
+/* user is the old one's when that is replaced.  Those that are too old to be
+ * sent go: nobody asks for them any more. */
 static void
 body_set(struct objects *self, struct object *object, int64_t version,
-    const char *body, size_t len)
+    const char *user, const char *text, size_t len)
 {
-	object->body_version = version;
+	struct body *body = xcalloc(1, sizeof *body + len), *oldest;
+
+	body->object = object;
+	str_copy(body->user, sizeof body->user, user);
+	body->put_ms = clock_mono_ms();
+	body->len = len;
+	memcpy(body->text, text, len);
 	body_drop(self, object);
-	object->body = xmemdup(body, len);
-	object->len = len;
-	object->put_ms = clock_mono_ms();
+	object->body_version = version;
+	object->body = body;
+	TAILQ_INSERT_TAIL(&self->by_age, body, age);
 	self->bodies++;
+	while ((oldest = TAILQ_FIRST(&self->by_age)) != body &&
+	    is_old(self, oldest))
+		body_drop(self, oldest->object);
 }
 
 /* The event has passed; what is stored of its object follows. */
@@ -173,7 +193,8 @@ objects_event(struct live *live, const struct live_event *event)
 		return;
 	buf_init(&body, LIVE_STATUS_MAX_BYTES);
 	if (status_render(event->data, event->data_len, &body))
-		body_set(self, object, event->version, body.data, body.len);
+		body_set(self, object, event->version, object->body->user,
+		    body.data, body.len);
 	else
 		body_drop(self, object);
 	buf_fini(&body);
@@ -183,10 +204,10 @@ objects_event(struct live *live, const struct live_event *event)
 void
 objects_flush(struct live *live)
 {
-	struct object *object;
+	struct body *body;
 
-	TAILQ_FOREACH (object, &live->objects.lru, lru)
-		body_drop(&live->objects, object);
+	while ((body = TAILQ_FIRST(&live->objects.by_age)) != NULL)
+		body_drop(&live->objects, body->object);
 	live->objects.stamp++;
 }
 
@@ -195,16 +216,17 @@ live_status_get(struct live *live, const char *id, const char *user,
     struct live_status *out)
 {
 	struct object *object = bus_up(live) ? find(&live->objects, id) : NULL;
+	struct body *body;
 
-	if (object == NULL || object->body == NULL ||
-	    clock_mono_ms() - object->put_ms > LIVE_STATUS_MAX_AGE_MS ||
-	    (user[0] != '\0' && !str_eq(user, object->user))) {
+	if (object == NULL || (body = object->body) == NULL ||
+	    is_old(&live->objects, body) ||
+	    (user[0] != '\0' && !str_eq(user, body->user))) {
 		live->stats.status_misses++;
 		return false;
 	}
 	live->stats.status_hits++;
-	out->body = object->body;
-	out->len = object->len;
+	out->body = body->text;
+	out->len = body->len;
 	out->version = object->body_version;
 	return true;
 }
@@ -228,6 +250,5 @@ live_status_put(struct live *live, const char *id, const char *user,
 	object = find_or_new(self, id);
 	if (version < object->version || version < object->body_version)
 		return; /* an event went by after it was read */
-	str_copy(object->user, sizeof object->user, user);
-	body_set(self, object, version, body, len);
+	body_set(self, object, version, user, body, len);
 }

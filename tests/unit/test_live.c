@@ -135,6 +135,28 @@ TEST(status_follows_events_and_never_goes_back)
 	close_fixture(&fx);
 }
 
+TEST(a_status_that_is_too_old_to_be_sent_is_not_kept)
+{
+	struct fixture fx;
+	struct live_status status;
+	uint64_t stamp;
+
+	open_fixture(&fx);
+	fx.live->objects.max_age_ms = 1;
+	stamp = live_status_stamp(fx.live);
+	live_status_put(fx.live, ID_A, "u", 4, "four", 4, stamp);
+	loop_run_for(fx.loop, 5);
+	CHECK(!live_status_get(fx.live, ID_A, "u", &status));
+	CHECK_INT(fx.live->objects.bodies, ==, 1);
+	live_status_put(fx.live, ID_B, "u", 4, "four", 4, stamp);
+	CHECK_INT(fx.live->objects.bodies, ==, 1);
+	fx.live->objects.max_age_ms = 60000;
+	CHECK(!live_status_get(fx.live, ID_A, "u", &status));
+	CHECK(live_status_get(fx.live, ID_B, "u", &status));
+	CHECK_INT(fx.live->objects.count, ==, 2);
+	close_fixture(&fx);
+}
+
 TEST(objects_are_bounded_and_eviction_changes_the_stamp)
 {
 	struct objects objects;
@@ -244,6 +266,7 @@ main(void)
 	    cmocka_unit_test(topics_follow_the_grammar),
 	    cmocka_unit_test(only_newer_versions_pass),
 	    cmocka_unit_test(status_follows_events_and_never_goes_back),
+	    cmocka_unit_test(a_status_that_is_too_old_to_be_sent_is_not_kept),
 	    cmocka_unit_test(
 		objects_are_bounded_and_eviction_changes_the_stamp),
 	    cmocka_unit_test(the_bus_takes_events_of_others_only),
