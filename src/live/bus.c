@@ -2,11 +2,11 @@
  * bus.c - events between instances, through one Redis channel.
  *
  * A message is one line of words and, for an event, its data:
- *	E <instance> <version> <object or -> <topic,topic...> <type>
- *<ms>\n{data} L <instance> <version> <object> <topics>\n	(too long: read
- *it) R <instance> user|session <id>\n		(rights went away) Redis is
- *inside the trust boundary, but what comes from it is held to the same limits
- *as anything else.
+ *	E <instance> <version> <object|-> <topic,...> <type> <ms>\n{data}
+ *	L <instance> <version> <object> <topics>\n	(too long: read it)
+ *	R <instance> user|session <id>\n		(rights went away)
+ * Redis is inside the trust boundary, but what comes from it is held to the
+ * same limits as anything else.
  */
 #define LOG_MODULE "live"
 #include <stdlib.h>
