@@ -295,6 +295,7 @@ EXTRA_DIST += \
 	tests/data/modelslab/expired.json \
 	tests/data/modelslab/bad_key.json \
 	tests/data/modelslab/busy.json \
+	tests/data/modelslab/busy_with_id.json \
 	tests/data/modelslab/error.html \
 	tests/data/modelslab/failed.json \
 	tests/data/modelslab/failed_silent.json \

@@ -252,7 +252,8 @@ read_failure(enum provider_step step, const struct json_object *body,
 
 	if (class == PROVIDER_CLASS_REFUSED)
 		state = PROVIDER_REFUSED;
-	else if (class == PROVIDER_CLASS_RATE_LIMIT)
+	else if (class == PROVIDER_CLASS_RATE_LIMIT && out->provider_id == NULL)
+		/* What has an id was taken: it is not sent again. */
 		state = PROVIDER_BUSY;
 	else if (!submit &&
 	    (class == PROVIDER_CLASS_ACCOUNT || class == PROVIDER_CLASS_FUNDS))
