@@ -110,9 +110,9 @@ receive_event(struct live *live, struct live_event *event, char *words,
 
 	event->type = word(&words);
 	ts = word(&words);
-	if (ts == NULL || !str_to_i64(ts, 1, MAX_TS_MS, &event->ts_ms) ||
-	    len < 2 || text[0] != '{' || text[len - 1] != '}' ||
-	    !utf8_valid(text, len))
+	if (event->type == NULL || ts == NULL ||
+	    !str_to_i64(ts, 1, MAX_TS_MS, &event->ts_ms) || len < 2 ||
+	    text[0] != '{' || text[len - 1] != '}' || !utf8_valid(text, len))
 		return false;
 	event->data = text;
 	event->data_len = len;

@@ -200,6 +200,7 @@ TEST(the_bus_takes_events_of_others_only)
 	    {"E you 6 " TO_A " generation.queued\n", body, 0, 1},
 	    {"E you 6 " TO_A " genera\"tion 1\n", body, 0, 1},
 	    {"E you 6 " TO_A "\n", body, 0, 1},
+	    {"E you 6 " TO_A "  1\n", body, 0, 1},
 	    {"X you 6 " TO_A " generation.queued 1\n", body, 0, 1},
 	    {"E you", "", 0, 1},
 	    {"", "", 0, 1},
