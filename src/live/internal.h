@@ -12,6 +12,7 @@
 #define LIVE_CHANNEL "reeld:events"
 #define LIVE_REFRESH_MS 5000
 #define LIVE_STATUS_MAX_AGE_MS 10000
+#define LIVE_OBJECT_MAX_IDLE_MS (5 * 60 * 1000)
 #define LIVE_STATUS_MAX_BYTES 2048
 #define LIVE_OBJECT_MAX 80
 #define LIVE_MAX_EVENT (256 * 1024)
@@ -90,6 +91,7 @@ struct object {
 	uint64_t key;	      /* live_key(), 0: not asked for yet */
 	int64_t version;      /* newest event that passed */
 	int64_t body_version; /* a row may be read before its event comes */
+	int64_t touched_ms;
 	struct body *body;
 	TAILQ_ENTRY(object) lru;
 	UT_hash_handle hh;
@@ -101,7 +103,7 @@ struct objects {
 	TAILQ_HEAD(, object) lru;  /* oldest first */
 	TAILQ_HEAD(, body) by_age; /* oldest first */
 	int count, bodies, max;
-	int64_t max_age_ms; /* of a body */
+	int64_t max_age_ms, max_idle_ms; /* of a body, of an object */
 	uint64_t stamp;
 };
 

@@ -4,7 +4,9 @@
  *
  * Bounded, least recently used first out.  Losing an entry only costs a read
  * of the row: the stamp changes with every loss, so that what was read before
- * cannot be put after.
+ * cannot be put after.  What nobody spoke or asked of for five minutes goes
+ * without that: no read takes so long, and events that are so late (the
+ * outbox's) come in their order.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@ objects_init(struct objects *self, int max)
 	TAILQ_INIT(&self->by_age);
 	self->max = max;
 	self->max_age_ms = LIVE_STATUS_MAX_AGE_MS;
+	self->max_idle_ms = LIVE_OBJECT_MAX_IDLE_MS;
 	self->stamp = 1;
 }
 
@@ -63,8 +66,19 @@ find(struct objects *self, const char *id)
 	if (object != NULL) {
 		TAILQ_REMOVE(&self->lru, object, lru);
 		TAILQ_INSERT_TAIL(&self->lru, object, lru);
+		object->touched_ms = clock_mono_ms();
 	}
 	return object;
+}
+
+static void
+forget_idle(struct objects *self, int64_t now_ms)
+{
+	struct object *oldest;
+
+	while ((oldest = TAILQ_FIRST(&self->lru)) != NULL &&
+	    now_ms - oldest->touched_ms > self->max_idle_ms)
+		object_free(self, oldest);
 }
 
 static struct object *
@@ -72,15 +86,18 @@ find_or_new(struct objects *self, const char *id)
 {
 	struct object *object = find(self, id);
 	size_t len = strlen(id);
+	int64_t now_ms = clock_mono_ms();
 
 	if (object != NULL)
 		return object;
+	forget_idle(self, now_ms);
 	if (self->count >= self->max) {
 		object_free(self, TAILQ_FIRST(&self->lru));
 		self->stamp++;
 	}
 	object = xcalloc(1, sizeof *object + len + 1);
 	memcpy(object->id, id, len + 1);
+	object->touched_ms = now_ms;
 	HASH_ADD_KEYPTR(hh, self->by_id, object->id, len, object);
 	TAILQ_INSERT_TAIL(&self->lru, object, lru);
 	self->count++;

@@ -173,6 +173,7 @@ test(`soak: ${minutes} min, seed ${seed}`, async (t) => {
 	const ends = await rule(r, { limit_ms: 600000 });
 	await until('descriptors are back', () => usage(r.process.pid).fds <= baseline.fds + 5, 120000);
 	const { per, sure } = slope(points);
+	say(`memory each minute: ${points.filter((p, i) => i % 30 === 0).map((p) => p[1].toFixed(1)).join(' ')}`);
 	say(JSON.stringify({ ...count, ...ends, audit: 'clean' }));
 	say(`memory ${per.toFixed(2)} MB/h +- ${sure.toFixed(2)}, now ${usage(r.process.pid).rss.toFixed(1)} MB, at first ${baseline.rss.toFixed(1)} MB; `
 		+ `loop lag p99 <= ${lag * 1000} ms, of an idle process ${(machine * 1000).toFixed(1)} ms; descriptors ${usage(r.process.pid).fds}, at first ${baseline.fds}`);

@@ -172,6 +172,14 @@ TEST(objects_are_bounded_and_eviction_changes_the_stamp)
 	CHECK_INT(objects.stamp, >, stamp);
 	CHECK_INT(objects_version(&objects, "a"), ==, 1);
 	CHECK_INT(objects_version(&objects, "b"), ==, 0);
+	/* Not spoken of for long: gone without a change of the stamp. */
+	stamp = objects.stamp;
+	objects.max_idle_ms = -1;
+	CHECK(objects_pass(&objects, "d", 1));
+	CHECK_INT(objects.count, ==, 1);
+	CHECK_INT(objects.stamp, ==, stamp);
+	CHECK_INT(objects_version(&objects, "c"), ==, 0);
+	CHECK_INT(objects_version(&objects, "d"), ==, 1);
 	objects_fini(&objects);
 }
 
