@@ -12,6 +12,8 @@ torture_ready = test '$(NODE)' != no && test -d '$(srcdir)/tests/node_modules' |
 # Every crash point three times, everything else once.
 torture: all
 	@$(torture_ready)
+	@command -v slowhttptest >/dev/null || \
+	    { echo 'make torture needs slowhttptest' >&2; exit 1; }
 	$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS)
 	$(RUN_NODE) --jobs 1 $(CRASHES)
 	$(RUN_NODE) --jobs 1 $(CRASHES)
