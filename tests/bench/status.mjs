@@ -9,7 +9,7 @@ import { alternate, cpu_ms, median, nginx, pin, report, seconds, wrk } from './l
 export default async function status(server) {
 	const ann = await server.user({ credits: 100 });
 	// Nobody works on it: it is handed out and stays where it is.
-	const g = await ann.until((await ann.submit()).id, (s) => s.status === 'processing');
+	const g = await ann.until((await ann.submit()).id, (s) => s.stage === 'generate');
 	const path = `/api/v1/generations/${g.id}/status`;
 	const body = await (await server.fetch(path, { key: ann.key })).text();
 	assert.equal(JSON.parse(body).id, g.id);
