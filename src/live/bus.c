@@ -5,6 +5,8 @@
  *	E <instance> <version> <object|-> <topic,...> <type> <ms>\n{data}
  *	L <instance> <version> <object> <topics>\n	(too long: read it)
  *	R <instance> user|session <id>\n		(rights went away)
+ * Those of one turn of the loop go together, each behind its length:
+ *	<bytes>\n<message><bytes>\n<message>...
  * Redis is inside the trust boundary, but what comes from it is held to the
  * same limits as anything else.
  */
@@ -24,12 +26,41 @@ bus_up(const struct live *live)
 	return live->redis == NULL || !live->down;
 }
 
+void
+bus_flush(struct live *live)
+{
+	struct buf *all = &live->batch;
+	size_t skip = 0;
+
+	if (all->len == 0)
+		return;
+	if (live->batched == 1)
+		skip = (size_t)(strchr(all->data, '\n') + 1 - all->data);
+	/* When it is away the outbox sweep publishes again. */
+	if (!link_publish(live, all->data + skip, all->len - skip))
+		log_debug("messages=%d msg=\"not published: no Redis\"",
+		    live->batched);
+	buf_reset(all);
+	live->batched = 0;
+}
+
+static void
+on_flush(void *arg)
+{
+	bus_flush(arg);
+}
+
 static void
 send_payload(struct live *live, const struct buf *payload)
 {
-	/* When it is away the outbox sweep publishes again. */
-	if (!link_publish(live, payload->data, payload->len))
-		log_debug("msg=\"event not published: no Redis\"");
+	if (live->batch.len + payload->len > LIVE_MAX_BATCH)
+		bus_flush(live);
+	buf_printf(&live->batch, "%zu\n", payload->len);
+	buf_add(&live->batch, payload->data, payload->len);
+	live->batched++;
+	if (live->flush == NULL)
+		loop_defer(
+		    live->loop, "live bus", on_flush, live, &live->flush);
 }
 
 void
@@ -172,8 +203,8 @@ receive_line(struct live *live, char *line, const char *text, size_t len)
 	    receive_event(live, &event, line, text, len);
 }
 
-void
-bus_receive(struct live *live, const char *data, size_t len)
+static void
+receive(struct live *live, const char *data, size_t len)
 {
 	const char *end =
 	    len <= LIVE_MAX_PAYLOAD ? memchr(data, '\n', len) : NULL;
@@ -190,4 +221,36 @@ bus_receive(struct live *live, const char *data, size_t len)
 		log_warn("msg=\"bad message on the bus\" size=%zu", len);
 	}
 	free(line);
+}
+
+static void
+receive_batch(struct live *live, const char *data, size_t len)
+{
+	while (len > 0) {
+		const char *end = memchr(data, '\n', len < 8 ? len : 8);
+		char digits[8] = "";
+		int64_t n;
+
+		if (end != NULL)
+			memcpy(digits, data, (size_t)(end - data));
+		if (end == NULL ||
+		    !str_to_i64(digits, 1, LIVE_MAX_PAYLOAD, &n) ||
+		    (size_t)n > len - (size_t)(end + 1 - data)) {
+			live->stats.bad_remote++;
+			log_warn("msg=\"bad batch on the bus\" size=%zu", len);
+			return;
+		}
+		receive(live, end + 1, (size_t)n);
+		len -= (size_t)(end + 1 + n - data);
+		data = end + 1 + n;
+	}
+}
+
+void
+bus_receive(struct live *live, const char *data, size_t len)
+{
+	if (len > 0 && data[0] >= '0' && data[0] <= '9')
+		receive_batch(live, data, len);
+	else
+		receive(live, data, len);
 }

@@ -16,6 +16,7 @@
 #define LIVE_STATUS_MAX_BYTES 2048
 #define LIVE_OBJECT_MAX 80
 #define LIVE_MAX_EVENT (256 * 1024)
+#define LIVE_MAX_BATCH (64 * 1024)
 #define LIVE_MAX_PER_USER 20
 #define LIVE_MAX_PER_IP 50
 
@@ -119,6 +120,9 @@ struct live {
 	int max_per_user, max_per_ip; /* 0: no limit */
 	struct waited *waited;
 	struct objects objects;
+	struct buf batch; /* for the bus, at the end of the turn */
+	int batched;
+	struct loop_defer *flush;
 	uint64_t last_event;
 	uint8_t hash_key[16];
 	struct loop_timer refresh, beat, ending;
@@ -185,6 +189,7 @@ bool link_publish(struct live *live, const void *data, size_t len);
 
 /* bus.c */
 void bus_send(struct live *live, const struct live_event *event);
+void bus_flush(struct live *live);
 void bus_revoke(struct live *live, const char *what, const char *id);
 void bus_receive(struct live *live, const char *data, size_t len);
 bool bus_up(const struct live *live);

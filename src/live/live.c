@@ -142,6 +142,7 @@ live_new(
 	self->max_per_user = LIVE_MAX_PER_USER;
 	self->max_per_ip = LIVE_MAX_PER_IP;
 	objects_init(&self->objects, LIVE_MAX_OBJECTS);
+	buf_init(&self->batch, 2 * LIVE_MAX_BATCH);
 	timer_init(&self->refresh, loop, "live refresh", on_refresh, self);
 	timer_init(&self->beat, loop, "live beat", on_beat, self);
 	timer_init(&self->ending, loop, "live ending", on_ending, self);
@@ -170,6 +171,8 @@ live_free(struct live *live)
 
 	if (live == NULL)
 		return;
+	bus_flush(live);
+	loop_defer_cancel(&live->flush);
 	link_close(live);
 	end_streams(live, SIZE_MAX);
 	ws_cut_all(live->ws); /* their hooks end here */
@@ -184,6 +187,7 @@ live_free(struct live *live)
 			live_wait_cancel(slot);
 		}
 	}
+	buf_fini(&live->batch);
 	timer_fini(&live->refresh);
 	timer_fini(&live->beat);
 	timer_fini(&live->ending);

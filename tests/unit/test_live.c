@@ -183,6 +183,30 @@ TEST(objects_are_bounded_and_eviction_changes_the_stamp)
 	objects_fini(&objects);
 }
 
+/* Two events of others in one message, and what comes behind them. */
+static void
+take_batch(struct fixture *fx, const char *rest, int bad)
+{
+	static int version = 100;
+	struct live_stats before, after;
+	char all[1000] = "", one[300];
+
+	for (int i = 0; i < 2; i++) {
+		int n = snprintf(one, sizeof one,
+		    "E you %d %s generation:%s generation.queued 1\n{}",
+		    ++version, ID_A, ID_A);
+
+		snprintf(all + strlen(all), sizeof all - strlen(all), "%d\n%s",
+		    n, one);
+	}
+	snprintf(all + strlen(all), sizeof all - strlen(all), "%s", rest);
+	live_stats(fx->live, &before);
+	bus_receive(fx->live, all, strlen(all));
+	live_stats(fx->live, &after);
+	CHECK_INT(after.remote - before.remote, ==, 2);
+	CHECK_INT(after.bad_remote - before.bad_remote, ==, bad);
+}
+
 #define TO_A ID_A " generation:" ID_A
 
 TEST(the_bus_takes_events_of_others_only)
@@ -232,6 +256,13 @@ TEST(the_bus_takes_events_of_others_only)
 		    after.bad_remote - before.bad_remote, ==, rows[i].bad);
 	}
 	CHECK(!publish(&fx, ID_A, 5)); /* it came over the bus */
+	take_batch(&fx, "", 0);
+	take_batch(&fx, "5", 1);
+	take_batch(&fx, "5\nE you", 1);
+	take_batch(&fx, "9\nE you", 1);
+	take_batch(&fx, "0\n", 1);
+	take_batch(&fx, "99999\nE you", 1);
+	take_batch(&fx, "123456789\nE you", 1);
 	close_fixture(&fx);
 }
 
