@@ -1,6 +1,7 @@
 /*
  * Live: lines that a WebSocket client sends, and messages of the bus.  A line
- * beginning with E, L or R is a bus message together with the line after it;
+ * beginning with E, L or R is a bus message together with the line after it,
+ * one beginning with a digit several of them together with all that follows;
  * any other is a client's message and, as it stands, a topic.
  */
 #include "fuzz.h"
@@ -32,6 +33,21 @@ is_bus(const char *line)
 	    line[1] == ' ';
 }
 
+static void
+batch(struct live *live, const char *line, struct fuzz_in *in)
+{
+	struct buf all;
+	size_t len;
+	void *rest = fuzz_rest(in, &len);
+
+	buf_init(&all, 1 << 20);
+	buf_printf(&all, "%s\n", line);
+	buf_add(&all, rest, len);
+	bus_receive(live, all.data, all.len);
+	buf_fini(&all);
+	free(rest);
+}
+
 void
 fuzz_one(struct fuzz_in *in)
 {
@@ -57,6 +73,8 @@ fuzz_one(struct fuzz_in *in)
 			bus_receive(live, both, strlen(both));
 			free(both);
 			free(body);
+		} else if (line[0] >= '0' && line[0] <= '9') {
+			batch(live, line, in);
 		} else {
 			topic(line);
 			if (utf8_valid(line, strlen(line)))
