@@ -49,6 +49,9 @@ struct pg_group_opts {
 	 * PostgreSQL, and they hear of it when it is on disk.  Others may see
 	 * it before that; a crash of PostgreSQL may undo it (db_unknown). */
 	bool async;
+	/* Does not take turns with other instances: for what must not be lost
+	 * by who is killed meanwhile. */
+	bool at_once;
 	/* For every row, before the items hear of it, and also for those that
 	 * were cancelled meanwhile. */
 	void (*each)(const struct pg_rows *rows, int row, void *arg);

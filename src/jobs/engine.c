@@ -128,6 +128,8 @@ gather(struct engine *self, enum pg_stmt stmt)
 	    .pool = self->d.pg,
 	    .stmt = stmt,
 	    .first = self->instance.text,
+	    /* Paid for, and known to nobody else. */
+	    .at_once = stmt == STMT_ATTEMPTS_SUBMITTED,
 	    .each = stmt == STMT_GENERATIONS_FAIL ? on_end : on_change,
 	    .arg = self});
 }

@@ -366,7 +366,8 @@ send_group(void *arg)
 
 	if (self->query != NULL || item == NULL)
 		return;
-	if (from == &self->waiting && pace_holds(&self->pace, count(from)))
+	if (from == &self->waiting && !self->opts.at_once &&
+	    pace_holds(&self->pace, count(from)))
 		return;
 	pace_began(&self->pace);
 	if (from == &self->waiting && item->left_out > 0 &&

@@ -15,6 +15,7 @@
 #include "servers.h"
 
 static struct servers servers;
+static bool at_once; /* of the next group */
 
 enum { MANY = 200 };
 
@@ -59,6 +60,7 @@ world_open_as(struct world *world, int again, bool async, int connections)
 	    .again = again,
 	    .async = async,
 	    .whose = "whose",
+	    .at_once = at_once,
 	    .each = on_each,
 	    .arg = world};
 

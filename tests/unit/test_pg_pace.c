@@ -74,11 +74,25 @@ TEST(instances_take_turns)
 	world_close(&world);
 }
 
+TEST(what_is_sent_at_once_waits_for_no_turn)
+{
+	const char *stmt = pg_stmt_name(STMT_TEST_GROUP);
+	struct world world;
+
+	at_once = true;
+	world_open(&world);
+	at_once = false;
+	for (int i = 0; i < 3; i++)
+		CHECK_INT(company_after(&world, stmt, false), ==, 1);
+	world_close(&world);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(instances_take_turns),
+	    cmocka_unit_test(what_is_sent_at_once_waits_for_no_turn),
 	};
 
 	return cmocka_run_group_tests(tests, group_start, group_stop);
