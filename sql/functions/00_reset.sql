@@ -8,7 +8,7 @@ do $$
 declare
 	f record;
 	kept text[] := array['uuid7', 'ms', 'config_int', 'generation_may_move',
-		'generation_counts_active'];
+		'generation_counts_active', 'phase_of'];
 begin
 	for f in select p.oid::regprocedure as sig from pg_proc p
 		where p.pronamespace = current_schema()::regnamespace

@@ -24,7 +24,7 @@ begin
 	end if;
 	for p in select j.id, j.generation_id from generations g
 		join jobs j on j.generation_id = g.id and j.kind = 'generate'
-		where g.user_id = p_user and g.status = 'pending'
+		where g.user_id = p_user and g.phase = 'pending'
 		and j.status = 'scheduled'
 		order by g.created_at, g.id limit room
 		for update of j skip locked loop

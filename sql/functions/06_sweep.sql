@@ -1,6 +1,24 @@
 -- Sweeps and decisions. ENGINE pool. Every instance runs every sweep; SKIP
 -- LOCKED keeps them apart, and each ends jobs in user order (README, locks).
 
+-- generations_checked: one page of generations whose check_at (0020) came
+-- before their deadline, which is when they are looked at next. By itself,
+-- before generations_overdue(): it holds generations without their jobs.
+-- Returns how many.
+create function generations_checked(p_limit int) returns int
+language plpgsql as $$
+declare
+	n int;
+begin
+	perform set_config('enable_sort', 'off', true);
+	update generations set check_at = deadline_at where id = any (array(
+		select g.id from generations g where g.check_at < now()
+			and g.deadline_at >= now() order by g.check_at, g.id
+			limit p_limit for update skip locked));
+	get diagnostics n = row_count;
+	return n;
+end $$;
+
 -- generations_overdue: one page of generations past their deadline. Queued too
 -- long, or on our own workers (whose work costs nothing twice): failed and
 -- refunded. At a paid provider: review, because money is uncertain. Cancel
@@ -19,10 +37,10 @@ declare
 begin
 	-- Each by the index that has them in order, not by one that has them all.
 	perform set_config('enable_sort', 'off', true);
-	due := array(select g.id from generations g where g.deadline_at < now()
-			and g.status not in ('completed', 'failed', 'cancelled',
-			'draft', 'review') order by g.deadline_at, g.id limit p_limit)
-		|| array(select g.id from generations g where g.status = 'review'
+	due := array(select g.id from generations g where g.check_at < now()
+			and g.deadline_at < now() order by g.check_at, g.id
+			limit p_limit)
+		|| array(select g.id from generations g where g.phase = 'review'
 			and keep_s > 0 and g.review_at < now()
 			- make_interval(secs => keep_s) order by g.review_at, g.id
 			limit p_limit)
@@ -116,11 +134,11 @@ returns table (user_id uuid, promoted jsonb) language plpgsql as $$
 begin
 	-- From one user to the next in the index of what is pending.
 	for user_id in with recursive who as (
-			(select g.user_id from generations g where g.status = 'pending'
+			(select g.user_id from generations g where g.phase = 'pending'
 				order by g.user_id limit 1)
 			union all
 			select (select g.user_id from generations g
-				where g.status = 'pending' and g.user_id > w.user_id
+				where g.phase = 'pending' and g.user_id > w.user_id
 				order by g.user_id limit 1)
 			from who w where w.user_id is not null)
 		select w.user_id from who w join lateral (select u.concurrent_limit,

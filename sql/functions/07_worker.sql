@@ -147,7 +147,7 @@ begin
 	-- Locking the job first keeps the one lock order.
 	select a.id into c from attempts a join jobs j on j.id = a.job_id
 		join generations g on g.id = a.generation_id
-		where a.provider = 'worker' and a.status = 'submitted'
+		where a.at_worker = 'offered'
 		and j.attempt_id = a.id and g.status = 'processing'
 		and (p_models is null or g.model = any (p_models))
 		order by a.created_at, a.id limit 1 for update of j skip locked;
@@ -328,7 +328,7 @@ begin
 	for c in select a.id, a.job_id from attempts a
 		cross join lateral (select x.finished_at from jobs x
 			where x.id = a.job_id offset 0) j
-		where a.provider = 'worker' and a.status = 'running'
+		where a.at_worker = 'running'
 		and a.worker_beat_at < now() - p_dead and j.finished_at is null
 		order by a.worker_beat_at limit p_limit loop
 		perform from jobs where id = c.job_id for update skip locked;

@@ -83,10 +83,14 @@ language sql stable set enable_seqscan = on as $$
 	select 'counters_drift', count(*) from accounts a left join (select
 		user_id, count(*) filter (where generation_counts_active(status))
 			as active, count(*) filter (where status = 'pending') as waiting
-		from generations where status not in ('completed', 'failed',
-			'cancelled') group by user_id) g using (user_id)
+		from generations where phase not in ('completed', 'ill')
+			group by user_id) g using (user_id)
 		where (a.active, a.waiting) <> (coalesce(g.active, 0),
 			coalesce(g.waiting, 0))
+	union all
+	select 'phase_disagrees', count(*) from generations
+		where phase <> phase_of(status) or phase in ('pending', 'open')
+		and deadline_at is not null and coalesce(check_at > deadline_at, true)
 	union all
 	select 'done_without_media', count(*) from (select id from generations
 		where status = 'completed' and media_state = 'stored'

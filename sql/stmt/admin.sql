@@ -34,6 +34,9 @@ with page as materialized (
 	select g.id, g.user_id, g.created_at, g.provider_message
 	from generations g
 	where g.status = $1
+		and ($1 in ('completed', 'failed', 'cancelled')
+			or g.phase not in ('completed', 'ill'))
+		and ($1 not in ('failed', 'cancelled') or g.phase = 'ill')
 		and ($2::text is null or g.provider = $2)
 		and ($3::text is null or position(lower($3) in lower(g.prompt)) > 0
 			or g.model = $3 or g.user_id = any (array(select u.id
@@ -94,8 +97,8 @@ where c.generation_id = $1 order by l.id;
 -- name: admin_counts ()
 select g.status::text as status, count(*) as n,
 	ms(min(g.created_at)) as oldest_ms
-from (select status, created_at from generations where status not in
-		('completed', 'failed', 'cancelled')
+from (select status, created_at from generations where phase not in
+		('completed', 'ill')
 	union all
 	select status, created_at from generations where status in
 		('completed', 'failed', 'cancelled')
@@ -118,6 +121,9 @@ from ledger_entry where created_at > now() - interval '1 day';
 -- statuses, provider, model, q; what a bulk action would hit
 select g.id, g.user_id, g.status::text as status, g.credits
 from generations g where g.status = any ($1)
+	and ($1 && '{completed,failed,cancelled}'
+		or g.phase not in ('completed', 'ill'))
+	and (not $1 <@ '{failed,cancelled}' or g.phase = 'ill')
 	and ($2::text is null or g.provider = $2)
 	and ($3::text is null or g.model = $3)
 	and ($4::text is null or position(lower($4) in lower(g.prompt)) > 0)

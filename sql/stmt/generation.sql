@@ -43,11 +43,16 @@ where gp.id = $1 and ($2::uuid is null or gp.user_id = $2)
 -- plan: custom
 -- app pool: user, statuses, model, search, favourite,
 -- from_ms, to_ms, cursor (created_us, id of the last row), limit.
--- Ask for one more than the page to know whether there is a next one.
+-- Ask for one more than the page to know whether there is a next one. The
+-- phase says no more than the statuses, and chooses the index.
 with page as materialized (
 	select g.id, g.created_at from generations g
 	where g.user_id = $1 and g.deleted_at is null
 		and ($2::generation_status[] is null or g.status = any ($2))
+		and (coalesce($2 && '{completed,failed,cancelled}', true)
+			or g.phase not in ('completed', 'ill'))
+		and (not coalesce($2 <@ '{failed,cancelled}', false)
+			or g.phase = 'ill')
 		and ($3::text is null or g.model = $3)
 		and ($4::text is null or position(lower($4) in lower(g.prompt)) > 0
 			or position(lower($4) in lower(g.title)) > 0)
@@ -67,8 +72,8 @@ order by p.created_at desc, p.id desc;
 -- plan: custom
 -- app pool: everything of the user that has not ended, for a live snapshot
 select gp.* from generations g join generation_public gp on gp.id = g.id
-where g.user_id = $1 and g.deleted_at is null and g.status not in
-	('draft', 'completed', 'failed', 'cancelled')
+where g.user_id = $1 and g.deleted_at is null
+	and g.phase not in ('completed', 'ill') and g.phase <> 'draft'
 order by g.created_at desc, g.id desc limit 200;
 
 -- name: generation_status (uuid)

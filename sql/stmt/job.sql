@@ -97,6 +97,9 @@ select outcome, event_seq, event, balance_event, promoted, seqs, balance,
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,
 	(g).* from generation_review($1, $2, $3, $4);
 
+-- name: generations_checked (int)
+select generations_checked as n from generations_checked($1);
+
 -- name: generations_overdue (int)
 select outcome, event_seq, event, balance_event, promoted, seqs, balance,
 	(g).* from generations_overdue($1);

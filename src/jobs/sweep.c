@@ -14,7 +14,8 @@
 
 enum {
 	TIDY_MS = 1000, /* between two steps */
-	PAGE = 100
+	PAGE = 100,
+	CHECKED = 1000, /* were looked at too early; 15,000 in a minute */
 };
 
 static void
@@ -98,6 +99,15 @@ run(struct engine *self, enum pg_stmt stmt, const struct pg_params *params,
 		    self->d.pg, stmt, params, &self->tidy_query, done, self);
 }
 
+static void
+on_checked(const struct pg_rows *rows, const struct err *err, void *arg)
+{
+	struct engine *self = arg;
+
+	on_quiet(rows, err, arg);
+	run(self, STMT_GENERATIONS_OVERDUE, PG_ARGS(pg_num(PAGE)), on_ended);
+}
+
 void
 sweep_tidy(void *arg)
 {
@@ -116,8 +126,8 @@ sweep_tidy(void *arg)
 	switch (step % 8) {
 	case 0:
 	case 4:
-		run(self, STMT_GENERATIONS_OVERDUE, PG_ARGS(pg_num(PAGE)),
-		    on_ended);
+		run(self, STMT_GENERATIONS_CHECKED, PG_ARGS(pg_num(CHECKED)),
+		    on_checked);
 		break;
 	case 1:
 	case 5:

@@ -80,6 +80,7 @@ export async function start() {
 	const open = [];
 	return {
 		log: () => log,
+		connect,
 		// A database with a route and an instance; a pool of that size, or one
 		// connection.
 		async fresh(size, provider = 'fal') {

@@ -402,6 +402,8 @@ const faults = {
 	job_missing: 'delete from attempts; delete from jobs where finished_at '
 		+ 'is null',
 	counters_drift: 'update accounts set active = active + 1',
+	phase_disagrees: "update generations set phase = 'open' where "
+		+ "status = 'completed'",
 	done_without_media: "update assets set state = 'purged'",
 	past_deadline: "update generations set deadline_at = now() - interval "
 		+ "'1 hour' where status = 'processing'",
