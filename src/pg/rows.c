@@ -13,19 +13,34 @@
 #include "reeld/mem.h"
 #include "reeld/pg.h"
 
+static bool
+is_at(const struct pg_rows *rows, int i, const char *column)
+{
+	const char *name = PQfname(rows->result, i);
+
+	return name[0] == column[0] && strcmp(name, column) == 0;
+}
+
 /* PQfnumber() copies and folds the name; ours are exact, and no result has one
- * twice.  Most are asked for in their order: it begins where the last was. */
+ * twice.  A name is asked for at the same places of the program again and
+ * again, nearly always of results of one shape: where it was for this pointer
+ * and so many columns is looked at first, and only then at all. */
 static int
 find(const struct pg_rows *rows, const char *column)
 {
-	static int last;
+	static unsigned char places[1024];
 	int n = PQnfields(rows->result);
+	uintptr_t key = (uintptr_t)column;
+	unsigned char *place =
+	    &places[(key ^ key >> 10 ^ (uintptr_t)n << 4) % nitems(places)];
 
-	for (int k = 0, i = last; k < n; k++, i++) {
-		if (i >= n)
-			i = 0;
-		if (strcmp(PQfname(rows->result, i), column) == 0)
-			return last = i;
+	if (*place < n && is_at(rows, *place, column))
+		return *place;
+	for (int i = 0; i < n; i++) {
+		if (is_at(rows, i, column)) {
+			*place = (unsigned char)i;
+			return i;
+		}
 	}
 	return -1;
 }
