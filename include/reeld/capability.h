@@ -12,7 +12,7 @@
  *	audio		"none" (default), "optional", "always"
  *	seed		true: a seed may be given (default false)
  *	negative_prompt	true: may be given (default false)
- *	max_prompt	characters, 4000 when absent
+ *	max_prompt	characters, CAPABILITY_MAX_PROMPT when absent
  *	max_negative_prompt	characters, max_prompt when absent
  *	start_image	"none", "optional", "required"; by the modes if absent
  *	end_image	"none" (default), "optional", "required"
@@ -34,6 +34,8 @@
 
 struct gen_spec;
 struct json_object;
+
+enum { CAPABILITY_MAX_PROMPT = 4000 };
 
 /* Is this such a document?  ERR_INVALID "bad_capabilities" with pointer. */
 bool capability_document_check(

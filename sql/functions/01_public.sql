@@ -42,31 +42,25 @@ create type move_result as (outcome text, event_seq bigint, event json,
 	balance_event json, promoted jsonb, seqs bigint[], balance bigint,
 	g generation_public);
 
--- All that the engine needs to work on a job, in one row.
+-- All that the engine needs to work on a job, in one row, and no more: it is
+-- made and read for each job.
 create view job_work with (security_invoker = true) as
 select j.id as job_id, j.generation_id, j.user_id, j.kind, j.step,
-	j.status::text as job_status, j.state as job_state, j.priority,
-	j.crash_count, j.tries, j.owner, g.status::text as status, g.version,
-	g.mode, g.prompt, g.enhanced_prompt, g.negative_prompt, g.spec,
-	g.resolved, g.model,
-	g.route_id, j.provider, r.endpoint, r.params, r.account_filter,
-	r.cost_rule, r.bills_on_failure, r.bills_on_cancel, m.capabilities,
-	g.credits,
+	j.status::text as job_status, j.priority, j.eligible_at, j.crash_count,
+	j.owner, g.status::text as status, g.prompt, g.enhanced_prompt,
+	g.negative_prompt, g.spec, j.provider, r.endpoint, r.params,
+	r.cost_rule, (m.capabilities->>'max_prompt')::int as max_prompt,
+	(m.capabilities->>'result_lifetime_s')::int as result_lifetime_s,
 	g.deadline_s, ms(g.deadline_at) as deadline_ms,
-	ms(g.cancel_requested_at) as cancel_requested_ms,
-	ms(g.created_at) as created_ms, ms(j.eligible_at) as eligible_ms,
-	a.id as attempt_id, a.number as attempt_number,
-	a.status::text as attempt_status, a.nonce,
+	a.id as attempt_id, a.status::text as attempt_status, a.nonce,
 	coalesce(a.account_id, j.account_id) as account_id,
 	coalesce(pa.opened_until is not null, false) as probe,
-	a.provider_job_id, a.refs, a.result_url, a.result as attempt_result,
+	a.provider_job_id, a.refs, a.result_url,
 	ms(a.result_expires_at) as result_expires_ms,
-	ms(a.finished_at) as result_ms, ms(a.created_at) as attempt_ms,
-	ms(a.submitted_at) as submitted_ms,
-	sa.key as start_key, sa.backend as start_backend, sa.mime as start_mime,
+	ms(a.finished_at) as result_ms,
+	sa.key as start_key, sa.mime as start_mime,
 	sa.size_bytes as start_bytes, sa.width as start_width,
-	sa.height as start_height,
-	ea.key as end_key, ea.backend as end_backend, ea.mime as end_mime,
+	sa.height as start_height, ea.key as end_key, ea.mime as end_mime,
 	ea.size_bytes as end_bytes, ea.width as end_width,
 	ea.height as end_height
 from jobs j join generations g on g.id = j.generation_id

@@ -182,7 +182,7 @@ begin
 		end loop;
 	end loop;
 	return query select * from job_work where job_id = any (ids)
-		order by priority, eligible_ms, job_id;
+		order by priority, eligible_at, job_id;
 end $$;
 
 -- job_performs: is there something that a crash may be blamed on? What waits

@@ -100,7 +100,7 @@ static bool
 check_prompt(const struct json_object *caps, const struct gen_spec *spec,
     struct err *err)
 {
-	int64_t max = caps_int(caps, "max_prompt", CAPS_MAX_PROMPT);
+	int64_t max = caps_int(caps, "max_prompt", CAPABILITY_MAX_PROMPT);
 	int64_t max_negative = caps_int(caps, "max_negative_prompt", max);
 	const char *prompt = spec->prompt != NULL ? spec->prompt : "";
 	const char *negative = spec->negative_prompt;

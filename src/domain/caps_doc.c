@@ -348,8 +348,8 @@ capability_public(const struct json_object *caps)
 	json_set_text(out, "audio", audio != NULL ? audio : "none");
 	set_flag(out, caps, "seed");
 	set_flag(out, caps, "negative_prompt");
-	json_set_int(
-	    out, "max_prompt", caps_int(caps, "max_prompt", CAPS_MAX_PROMPT));
+	json_set_int(out, "max_prompt",
+	    caps_int(caps, "max_prompt", CAPABILITY_MAX_PROMPT));
 	json_set_text(
 	    out, "start_image", need_names[caps_need(caps, "start_image")]);
 	json_set_text(

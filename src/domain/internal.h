@@ -7,8 +7,6 @@
 
 struct json_object;
 
-#define CAPS_MAX_PROMPT 4000
-
 enum need { NEED_NONE, NEED_OPTIONAL, NEED_REQUIRED };
 
 /* start_image or end_image; a start image follows the modes when absent. */

@@ -80,15 +80,10 @@ read_spec(struct job *job, const struct pg_rows *rows, int row)
 static void
 read_prompt(struct job *job, const struct pg_rows *rows, int row)
 {
-	struct json_object *caps = pg_json(rows, row, "capabilities");
-	struct json_object *shown = capability_public(caps);
-
-	if (!json_int_at(shown, "max_prompt", &job->max_prompt))
-		job->max_prompt = 1000;
-	if (!json_int_at(caps, "result_lifetime_s", &job->result_lifetime_s))
-		job->result_lifetime_s = 0;
-	json_free(&shown);
-	json_free(&caps);
+	job->max_prompt = pg_null(rows, row, "max_prompt")
+	    ? CAPABILITY_MAX_PROMPT
+	    : pg_i64(rows, row, "max_prompt");
+	job->result_lifetime_s = pg_i64(rows, row, "result_lifetime_s");
 	job->wants_enhance = job->has_spec && job->spec.enhance;
 	job->enhanced = xstrdup(pg_text(rows, row, "enhanced_prompt"));
 	enhance_apply(job);

@@ -339,7 +339,8 @@ test('submit outcomes: requeue, exhausted, uncertain, review', async () => {
 				[w.job_id])).rows[0];
 		}
 	}
-	assert.equal(w.attempt_number, 3);
+	assert.equal((await conn.query('select number from attempts where id = $1',
+		[w.attempt_id])).rows[0].number, 3);
 	await k.fail(w, owner);
 	w = await k.at('submitting', u, route, owner);
 	const unsure = (s) => k.move('attempt_uncertain', w.attempt_id, owner, s,

@@ -52,7 +52,9 @@ test('workers: one winner, wrong token, lost and late', async () => {
 		'{}')).outcome, 'already');
 	const res = (await conn.query('select * from worker_results($1, 10)',
 		[owner])).rows;
-	assert.deepEqual(res.map((r) => r.attempt_result), [{ key: 'x' }]);
+	assert.deepEqual(res.map((r) => r.attempt_id), [w.attempt_id]);
+	assert.deepEqual((await conn.query('select result from attempts where id = $1',
+		[w.attempt_id])).rows[0].result, { key: 'x' });
 	assert.equal((await k.finalizing(w, owner)).outcome, 'finalizing');
 	assert.equal((await k.finish(w, owner)).outcome, 'completed');
 	// Cancelled while offered: nobody starts it. A killer of workers ends.
