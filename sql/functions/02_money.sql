@@ -66,24 +66,6 @@ begin
 	end loop;
 end $$;
 
--- Gives p_credits of a charge back. Returns the ledger entry, null when
--- nothing is due.
-create function charge_give_back(p_charge uuid, p_user uuid, p_credits bigint,
-	p_type ledger_type, p_note text) returns bigint language plpgsql as $$
-declare
-	entry bigint;
-begin
-	if p_credits <= 0 then
-		return null;
-	end if;
-	perform from accounts where user_id = p_user for update;
-	perform grants_return(p_charge, p_credits);
-	insert into ledger_entry (user_id, type, amount, charge_id, note)
-		values (p_user, p_type, p_credits, p_charge, left(p_note, 1000))
-		returning id into entry;
-	return entry;
-end $$;
-
 -- credit_adjust: engine pool. Admin corrections and purchases; the only way
 -- credits enter. p_key (required) makes a repeat the same entry. p_amount < 0
 -- takes credits away. p_expires makes a positive amount an expiring grant.

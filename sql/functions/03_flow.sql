@@ -111,28 +111,30 @@ begin
 		from (select x.user_id, x.balance from accounts x
 			where x.user_id = any (owners) order by x.user_id for update) a;
 	for k in 1..many loop
+		if array_position(ids, ids[k]) < k then
+			raise exception 'generations: % is to be ended twice', ids[k]
+				using errcode = 'P0002';
+		end if;
 		if back[k] > 0 then
 			whose := array_position(users, owners[k]);
 			balances[whose] := balances[whose] + back[k];
 			leaves[k] := balances[whose];
 		end if;
 	end loop;
-	update generations x set status = f.status, version = x.version + 1,
-		completed_at = now(), updated_at = now(), deadline_at = null,
-		error_class = f.class, error_code = f.code,
-		error_message = f.message, provider_message = f.provider_message,
-		error_retryable = f.retryable, provider_position = null
-		from unnest(p_items) f where x.id = f.id;
-	get diagnostics k = row_count;
-	if k <> many then
-		raise exception 'generations: only % of % are different ones', k, many
-			using errcode = 'P0002';
-	end if;
 	perform grants_return(f.id, back[f.at])
 		from unnest(charges) with ordinality f (id, at)
 		where back[f.at] > 0 and exists (select from grant_use u
 			where u.charge_id = f.id offset 0);
-	for l in insert into ledger_entry (user_id, type, amount, charge_id,
+	-- Ended and paid back at once: each of the two is only right with the
+	-- other (0021).
+	for l in with ended as (update generations x set status = f.status,
+			version = x.version + 1, completed_at = now(),
+			updated_at = now(), deadline_at = null, error_class = f.class,
+			error_code = f.code, error_message = f.message,
+			provider_message = f.provider_message,
+			error_retryable = f.retryable, provider_position = null
+			from unnest(p_items) f where x.id = f.id)
+		insert into ledger_entry (user_id, type, amount, charge_id,
 			balance_after, note)
 		select owners[f.ordinality], 'video_refund', back[f.ordinality],
 			charges[f.ordinality], leaves[f.ordinality], left(f.code, 1000)
@@ -198,14 +200,6 @@ begin
 	res.balance := s.balance;
 	select gp into res.g from generation_public gp where gp.id = p_id;
 	return res;
-end $$;
-
--- For sweeps that end several generations: what would be checked at commit is
--- checked now, so that one bad row is refused by itself.
-create function rules_now() returns void language plpgsql as $$
-begin
-	set constraints all immediate;
-	set constraints all deferred;
 end $$;
 
 -- The outcome of a row that was refused; what is no refusal goes on up.

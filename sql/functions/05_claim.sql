@@ -331,7 +331,6 @@ begin
 					'internal_poison',
 					'The job failed repeatedly inside the server.', null,
 					true, 0);
-				perform rules_now();
 				res.outcome := 'poisoned';
 				res.event_seq := m.event_seq;
 				res.event := m.event;

@@ -373,27 +373,35 @@ begin
 	update attempts set status = 'succeeded', cost_micro_usd = coalesce(
 		p_cost_micro_usd, cost_micro_usd), finished_at = coalesce(finished_at,
 		now()) where id = j.attempt_id;
-	update generations set status = 'completed', stage = null, progress = 100,
-		version = version + 1, updated_at = now(), completed_at = now(),
-		deadline_at = null, provider_position = null,
-		eta_low_s = null, eta_high_s = null, video = p_video,
-		media_state = case when exists (select from generation_asset
-			where generation_id = g.id and role = 'video') then 'stored'
-			else 'none' end,
-		video_asset_id = (select asset_id from generation_asset
-			where generation_id = g.id and role = 'video' and ordinal = 0),
-		thumbnail_asset_id = (select asset_id from generation_asset
-			where generation_id = g.id and role = 'thumbnail'
-			and ordinal = 0)
-		where id = g.id;
 	select * into strict c from charges where generation_id = g.id;
 	due := least(greatest(coalesce(p_settle, c.quote), 0), c.quote);
 	update charges set state = case when due < c.quote
 		then 'partially_refunded' else 'settled' end::charge_state,
 		refunded = c.quote - due, settled = due, settled_at = now()
 		where id = c.id;
-	entry := charge_give_back(c.id, c.user_id, c.quote - due,
-		'settle_refund', 'settled to measured use');
+	if due < c.quote then
+		perform from accounts where user_id = c.user_id for update;
+		perform grants_return(c.id, c.quote - due);
+	end if;
+	-- At once, as in generations_end().
+	with ended as (update generations set status = 'completed', stage = null,
+			progress = 100, version = version + 1, updated_at = now(),
+			completed_at = now(), deadline_at = null,
+			provider_position = null, eta_low_s = null, eta_high_s = null,
+			video = p_video, media_state = case when exists (select
+				from generation_asset where generation_id = g.id
+				and role = 'video') then 'stored' else 'none' end,
+			video_asset_id = (select asset_id from generation_asset
+				where generation_id = g.id and role = 'video'
+				and ordinal = 0),
+			thumbnail_asset_id = (select asset_id from generation_asset
+				where generation_id = g.id and role = 'thumbnail'
+				and ordinal = 0)
+			where id = g.id)
+	insert into ledger_entry (user_id, type, amount, charge_id, note)
+		select c.user_id, 'settle_refund', c.quote - due, c.id,
+			'settled to measured use' where due < c.quote
+		returning id into entry;
 	return generation_result('completed', g.id, 'generation.completed',
 		entry, user_promote(g.user_id));
 end $$;

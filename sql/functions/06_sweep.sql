@@ -111,7 +111,6 @@ begin
 				m := generation_result('review', g.id,
 					'generation.review', null, user_promote(g.user_id));
 			end if;
-			perform rules_now();
 			return next m;
 		exception when others then
 			m := generation_unchanged(refusal(sqlstate, sqlerrm), g.id);
@@ -199,12 +198,12 @@ begin
 		update jobs set status = 'succeeded', owner = null,
 			finished_at = now() where generation_id = g.id
 			and kind = 'generate';
-		update generations set status = 'completed', stage = null,
-			version = version + 1, updated_at = now(), completed_at = now(),
-			deadline_at = null where id = g.id;
 		update charges set state = 'settled', settled = quote,
 			settled_at = now(), reason = 'review'
 			where generation_id = g.id;
+		update generations set status = 'completed', stage = null,
+			version = version + 1, updated_at = now(), completed_at = now(),
+			deadline_at = null where id = g.id;
 		return generation_result('charged', g.id, 'generation.completed',
 			null, user_promote(g.user_id));
 	end if;

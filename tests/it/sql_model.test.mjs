@@ -147,15 +147,14 @@ async function begin(db, c) {
 }
 
 async function call(db, c, route, ms) {
-	const before = 'set constraints all deferred; savepoint s;';
 	const made = c.fn === 'generation_submit' && c.outcome === 'created'
 		? `set local session_replication_role = replica;
 			update jobs set id = ${job(c.next)}
 			where generation_id = ${gen(c.next)};
 			set local session_replication_role = origin;` : '';
 	try {
-		const all = await db.query(`${pass(ms)} ${before}
-			${say[c.fn](c, route)}; set constraints all immediate; ${made}
+		const all = await db.query(`${pass(ms)} savepoint s;
+			${say[c.fn](c, route)}; ${made}
 			execute model_state`);
 		const at = all.findIndex((r) => r.fields.some(
 			(f) => f.name === 'outcome'));

@@ -410,6 +410,29 @@ const faults = {
 	outbox_stuck: "update events set created_at = now() - interval '1 hour'",
 };
 
+test('an end and its money are one statement; of several the one that is wrong is named', async () => {
+	const { conn, k, route, owner } = await fresh();
+	const u = await k.user(100);
+	const [a, b] = [await k.at('submitted', u, route, owner), await k.at('submitted', u, route, owner)];
+	const ids = [a, b].map((w) => w.generation_id);
+	// Both are paid back, the second by one credit too few.
+	const end = (short) => conn.query(`with c as (update charges set state = 'refunded', refunded = quote,
+			settled_at = now() where generation_id = any ($1) returning id, generation_id, user_id, quote),
+		due as (select c.*, c.quote - case when generation_id = $2 then $3::bigint else 0 end as back from c),
+		g as (update generations set status = 'failed', error_code = 'x', error_class = 'provider',
+			version = version + 1, completed_at = now(), deadline_at = null where id = any ($1))
+		insert into ledger_entry (user_id, type, amount, charge_id, balance_after)
+		select user_id, 'video_refund', back, id, 80 + sum(back) over (order by generation_id) from due
+			where back > 0 order by generation_id`, [ids, ids[1], short]);
+	await assert.rejects(end(1), (e) => e.code === 'P0020' && e.message.includes(ids[1]));
+	await assert.rejects(end(10), (e) => e.code === 'P0020' && e.message.includes(ids[1]), 'nothing is not enough');
+	assert.equal((await conn.query(`select count(*)::int as n from generations where status = 'failed'`)).rows[0].n, 0);
+	await end(0);
+	assert.equal(await k.balance(u), 100);
+	const gone = (await k.audit());
+	assert.deepEqual(Object.keys(gone), ['job_status_disagrees'], 'only the jobs, left alone here, are wrong');
+});
+
 test('the audit finds every planted fault, and knows no other line',
 	async (t) => {
 		const { db, k, route, owner } = await fresh();
