@@ -141,20 +141,21 @@ language sql stable as $$
 	select concat('{"id":"', g.id, '","status":"', g.status, '","stage":',
 		coalesce('"' || g.stage || '"', 'null'), ',"progress":', g.progress,
 		',"progress_basis":"', g.progress_basis, '","version":', g.version,
-		',"model":', to_json(g.model), ',"model_name":',
-		to_json(g.model_name), ',"provider":', to_json(g.provider),
-		',"credits":', g.credits, ',"title":', coalesce(to_json(g.title)::text,
-		'null'), ',"favourite":', case when g.favourite then 'true'
+		',"model":"', g.model, '","model_name":', to_json(g.model_name),
+		',"provider":"', g.provider, '","credits":', g.credits, ',"title":',
+		coalesce(to_json(g.title)::text, 'null'), ',"favourite":', case when g.favourite then 'true'
 		else 'false' end, ',"parent_id":', coalesce('"' || g.parent_id::text
 		|| '"', 'null'), ',"queue":', case when g.status in ('queued',
 			'processing') and (g.eta_high_s is not null
 			or g.provider_position is not null) then json_build_object(
 			'provider_position', g.provider_position, 'eta_low_s', g.eta_low_s,
 			'eta_high_s', g.eta_high_s)::text else 'null' end,
-		',"error":', case when g.error_code is not null then json_build_object(
-			'class', g.error_class, 'code', g.error_code, 'message',
-			g.error_message, 'retryable', g.error_retryable)::text
-			else 'null' end,
+		',"error":', case when g.error_code is not null then concat('{"class":',
+			coalesce(to_json(g.error_class)::text, 'null'), ',"code":',
+			to_json(g.error_code), ',"message":',
+			coalesce(to_json(g.error_message)::text, 'null'), ',"retryable":',
+			case g.error_retryable when true then 'true' when false
+			then 'false' else 'null' end, '}') else 'null' end,
 		',"video":', coalesce(g.video::text, 'null'), ',"video_url":',
 		case when g.media_state = 'stored' then '"/api/v1/generations/'
 			|| g.id || '/content?variant=video"' else 'null' end,
