@@ -28,6 +28,7 @@ nobase_dist_pkgdata_DATA += \
 	sql/migrations/0020_hot.sql \
 	sql/migrations/0021_settled.sql \
 	sql/migrations/0022_ms.sql \
+	sql/migrations/0023_owner.sql \
 	sql/functions/00_reset.sql \
 	sql/functions/01_public.sql \
 	sql/functions/02_money.sql \

@@ -18,6 +18,16 @@
 -- again is always a smaller lot, however many poisons there are. The others
 -- take their step and are cleared.
 
+-- Holds the row of who is about to carry jobs; jobs.owner has no foreign key.
+create function owner_hold(p_owner uuid) returns void language plpgsql as $$
+begin
+	perform from instances where id = p_owner for key share;
+	if not found then
+		raise exception 'instance % is not there', p_owner
+			using errcode = 'foreign_key_violation';
+	end if;
+end $$;
+
 -- job_claim: takes queued jobs for instance p_owner, lowest (priority,
 -- eligible_at, id) first. The arrays go together: up to p_slots[i] jobs of
 -- provider p_providers[i] on account p_accounts[i] (null: no account), which
@@ -125,6 +135,7 @@ begin
 	if cardinality(names) = 0 then
 		return;
 	end if;
+	perform owner_hold(p_owner);
 	if p_move then
 		stuck := array(select distinct u from unnest(p_providers) u
 			where u <> all (names));
@@ -256,6 +267,7 @@ begin
 			('running', 'waiting', 'retry_wait', 'uncertain')) then
 		return;
 	end if;
+	perform owner_hold(p_owner);
 	crowd := array(select owner from jobs where owner = any (crashed)
 		and job_performs(status) group by owner having count(*) > 1);
 	-- The row of the instance is the lock for judging it: who does not get it,

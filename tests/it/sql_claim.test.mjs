@@ -1,11 +1,12 @@
 // Who has a job: claiming, adopting those of the dead; what a crash of
 // PostgreSQL leaves of a claim. Which job killed its process: sql_blame.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { postgres } from './env.mjs';
 import { kit, start } from './pg.mjs';
-import { children_of } from './services.mjs';
+import { children_of, until } from './services.mjs';
 
 let server;
 before(async () => { server = await start(); });
@@ -201,4 +202,30 @@ test('a crash of PostgreSQL forgets a claim, never an attempt', async () => {
 	assert.equal(await k.balance(u), 80);
 	assert.deepEqual(await k.audit(), {});
 	await conn.end();
+});
+
+test('only an instance that is there takes jobs, and it stays while it has some', async () => {
+	const { db, conn, k, route, owner } = await fresh();
+	const { id } = await k.submit(await k.user(10), route);
+	const missing = { code: '23503' };
+	await assert.rejects(k.claim(randomUUID()), missing);
+	const gone = () => conn.query('delete from instances where id = $1', [owner]);
+	// Who forgets it while it takes its first job waits, and sees that job.
+	const claimer = await db.engine();
+	await claimer.query('begin');
+	assert.equal((await kit(claimer).claim(owner)).length, 1);
+	const waits = assert.rejects(gone(), missing);
+	await until('the delete waits', async () => (await claimer.query(`select count(*)::int as n from pg_locks l
+		where not l.granted`)).rows[0].n === 1);
+	await claimer.query('commit');
+	await waits;
+	await assert.rejects(conn.query('update instances set id = gen_random_uuid()'), { code: 'P0005' });
+	// An adopter that is not there takes none; jobs of the dead are what it is for.
+	await conn.query(`update instances set beat_at = now() - interval '1 hour'`);
+	await assert.rejects(conn.query(`select * from job_adopt($1, '30 s', null, 10)`, [randomUUID()]), missing);
+	const [w] = (await conn.query('select * from job_work where generation_id = $1', [id])).rows;
+	await conn.query(`update instances set beat_at = now()`);
+	assert.equal((await k.start(w, owner)).outcome, 'started');
+	assert.equal((await k.fail(w, owner)).outcome, 'failed');
+	assert.equal((await gone()).rowCount, 1);
 });
