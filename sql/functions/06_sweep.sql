@@ -340,7 +340,7 @@ begin
 		where o.created_at < now() - p_keep
 		and not exists (select from outbox x where x.seq = o.seq)
 		and not exists (select from generations g where g.id = o.generation_id
-			and g.status not in ('completed', 'failed', 'cancelled'))
+			and g.phase not in ('completed', 'ill'))
 		order by o.seq limit p_limit);
 	get diagnostics n = row_count;
 	return n;

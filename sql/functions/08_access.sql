@@ -288,7 +288,7 @@ begin
 	end if;
 	if exists (select from generations g where g.user_id = p_user
 		and (g.start_asset_id = p_id or g.end_asset_id = p_id)
-		and g.status not in ('completed', 'failed', 'cancelled')) then
+		and g.phase not in ('completed', 'ill')) then
 		return 'in_use';
 	end if;
 	update assets set deleted_at = now() where id = p_id;

@@ -77,7 +77,7 @@ language sql stable set enable_seqscan = on as $$
 		'failed', 'cancelled'))
 	union all
 	select 'job_missing', count(*) from (select id from generations
-		where status not in ('draft', 'completed', 'failed', 'cancelled')
+		where phase not in ('completed', 'ill') and status <> 'draft'
 		except select generation_id from jobs where finished_at is null) x
 	union all
 	select 'counters_drift', count(*) from accounts a left join (select
@@ -100,8 +100,8 @@ language sql stable set enable_seqscan = on as $$
 	union all
 	select 'past_deadline', count(*) from generations
 		where deadline_at < now() - interval '10 minutes'
-		and status not in ('completed', 'failed', 'cancelled', 'draft',
-			'review')
+		and phase not in ('completed', 'ill')
+		and status not in ('draft', 'review')
 	union all
 	select 'outbox_stuck', count(*) from outbox o join events e
 		on e.seq = o.seq where e.created_at < now() - interval '5 minutes'

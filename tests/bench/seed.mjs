@@ -28,11 +28,12 @@ export async function seed(server, users, n, { state = 'completed', model = 'kli
 				from generate_series(1, $1::int) as i) x`,
 		[n, users, users.length, done, done ? 1 : 0, state === 'ended', done]);
 		await c.query(`insert into generations (id, user_id, mode, model_id, model, model_name, route_id, provider,
-				prompt, spec, resolved, status, stage, progress, credits, media_state, deadline_at, version,
+				prompt, spec, resolved, status, phase, check_at, stage, progress, credits, media_state, deadline_at, version,
 				created_at, started_at, completed_at, updated_at, error_class, error_code, error_message)
 			select f.id, f.user_id, 't2v', m.id, m.slug, m.name, r.id, r.provider, f.prompt,
 				jsonb_build_object('prompt', f.prompt, 'mode', 't2v'), '{}',
-				f.status::generation_status, case when not $2 then 'generate' end,
+				f.status::generation_status, phase_of(f.status::generation_status),
+				case when not $2 then now() + interval '1 day' end, case when not $2 then 'generate' end,
 				case when $2 and f.good then 100 else 0 end, 10,
 				'none', case when not $2 then now() + interval '1 day' end, 4, f.at, f.at,
 				case when $2 then f.at + interval '90 s' end, f.at,

@@ -32,7 +32,10 @@ test('a page of a long list reads a page', async () => {
 	};
 	await costs(ann, '/generations', 'generations', 25, 100);
 	await costs(ann, '/generations?search=boat', 'generations', 25, 500);
+	// By the index of what ended without a video: the statement has to say so.
+	await costs(ann, '/generations?status=failed', 'generations', 25, 100);
 	await costs(ann, '/credits/ledger', 'ledger_entry', 1, 200);
 	await costs(ann, '/credits/ledger?type=purchase', 'ledger_entry', 1, 200);
 	await costs(r.admin, '/admin/jobs', 'generations', 50, 200);
+	await costs(r.admin, '/admin/jobs?status=failed', 'generations', 50, 200);
 });

@@ -95,8 +95,8 @@ class Pump {
 	}
 
 	async write(chunk, due, faults) {
-		const left = due - performance.now();
-		if (left > 1) await new Promise((r) => { setTimeout(r, left); });
+		// A timer may come a millisecond early.
+		for (let left; (left = due - performance.now()) > 0;) await new Promise((r) => { setTimeout(r, left); });
 		if (this.to.destroyed) return;
 		let data = chunk;
 		if (this.name === 'down' && faults.cut_after !== undefined) {

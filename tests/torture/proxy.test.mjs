@@ -68,10 +68,12 @@ test('an answer twice', async () => {
 	proxy.set();
 });
 
-test('a commit of PostgreSQL: lost, not sent, late', async () => {
+test('a commit of PostgreSQL: lost, not sent, late', async (t) => {
 	const server = await postgres();
 	const database = await server.database();
 	const wire = await Proxy.to({ path: `${server.dir}/.s.PGSQL.5432` }, { pg: true });
+	// However it ends: what is left open keeps this process from ending.
+	t.after(() => wire.stop());
 	const open = async () => {
 		const c = new pg.Client({ host: wire.dir, user: 'reeld', database });
 		c.on('error', () => {});
@@ -79,6 +81,7 @@ test('a commit of PostgreSQL: lost, not sent, late', async () => {
 		return c;
 	};
 	const root = await server.connect(database);
+	t.after(() => root.end());
 	await root.query('create table t (n int); grant all on t to public');
 	const add = (c, n) => c.query({ name: 'add_row', text: 'insert into t values ($1)', values: [n] });
 	const rows = async () => (await root.query('select n from t order by n')).rows.map((r) => r.n);
@@ -141,6 +144,4 @@ test('a commit of PostgreSQL: lost, not sent, late', async () => {
 	await assert.rejects(add(c, 10));
 	await done;
 	assert.ok((await rows()).includes(10));
-	await root.end();
-	await wire.stop();
 });
