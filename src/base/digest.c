@@ -58,7 +58,7 @@ hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
 
 	if (pthread_once(&once, fetch) != 0 ||
 	    (ctx = EVP_MAC_CTX_dup(mac_sha256)) == NULL ||
-	    EVP_MAC_init(ctx, key, key_len, NULL) != 1 ||
+	    EVP_MAC_init(ctx, key != NULL ? key : "", key_len, NULL) != 1 ||
 	    EVP_MAC_update(ctx, data, len) != 1 ||
 	    EVP_MAC_final(ctx, out, &n, 32) != 1 || n != 32)
 		abort();

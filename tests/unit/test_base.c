@@ -156,6 +156,18 @@ TEST(digests_match_published_vectors)
 	CHECK_STR(hex,
 	    "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b9"
 	    "64ec3843");
+	/* No key and no text; the one before leaves nothing behind. */
+	hmac_sha256("", 0, "", 0, mac);
+	hex_encode(hex, mac, sizeof mac);
+	CHECK_STR(hex,
+	    "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c71214"
+	    "4292c5ad");
+	/* A null pointer is an empty key, too. */
+	hmac_sha256(NULL, 0, "", 0, mac);
+	hex_encode(hex, mac, sizeof mac);
+	CHECK_STR(hex,
+	    "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c71214"
+	    "4292c5ad");
 	CHECK(secret_eq("abc", 3, "abc", 3));
 	CHECK(!secret_eq("abc", 3, "abd", 3));
 	CHECK(!secret_eq("abc", 3, "ab", 2));
