@@ -31,6 +31,7 @@ void random_token(char *out, size_t size, size_t n_bytes);
 void sha256(const void *data, size_t len, uint8_t sum[32]);
 /* 64 hex digits and a NUL. */
 void sha256_hex(const void *data, size_t len, char out[65]);
+/* key may be NULL when key_len is 0. */
 void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
     uint8_t out[32]);
 /* Constant-time; lengths may differ (then false). */

@@ -143,9 +143,9 @@ language sql stable as $$
 		',"progress_basis":"', g.progress_basis, '","version":', g.version,
 		',"model":"', g.model, '","model_name":', to_json(g.model_name),
 		',"provider":"', g.provider, '","credits":', g.credits, ',"title":',
-		coalesce(to_json(g.title)::text, 'null'), ',"favourite":', case when g.favourite then 'true'
-		else 'false' end, ',"parent_id":', coalesce('"' || g.parent_id::text
-		|| '"', 'null'), ',"queue":', case when g.status in ('queued',
+		coalesce(to_json(g.title)::text, 'null'), ',"favourite":',
+		case when g.favourite then 'true' else 'false' end, ',"parent_id":',
+		coalesce('"' || g.parent_id::text || '"', 'null'), ',"queue":', case when g.status in ('queued',
 			'processing') and (g.eta_high_s is not null
 			or g.provider_position is not null) then json_build_object(
 			'provider_position', g.provider_position, 'eta_low_s', g.eta_low_s,

@@ -2,7 +2,7 @@
 -- index. PostgreSQL leaves the indexes alone (HOT) where an update changes no
 -- column that any index of the table names, its condition included, and the
 -- new version has room on the page of the old one. Of the 41 entries that a
--- failed job made in indexes after its order, 15 were for nothing.
+-- failed job made in indexes after its order, 12 were for nothing.
 --
 -- Room: orders come in groups, whole pages of them, and so do starts; the
 -- first version can go when the second has been committed.
